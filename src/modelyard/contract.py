@@ -1,0 +1,342 @@
+"""What a model takes and what it gives, declared once; to and from JSON.
+
+The contract is derived from a use case, filled with the statistics of the training part, and travels with every
+model version. Tables, frame validation, the model's signature, the API's schema and the form are made from it.
+It imports no frame library, so that the API can read it.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Value = float | int | bool | str | None
+Label = int | str
+Record = Mapping[str, Value]
+Arrays = dict[str, NDArray[Any]]
+
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+# Postgres cuts longer names off.
+LONGEST_NAME = 63
+
+Name = Annotated[str, Field(pattern=rf"^{IDENTIFIER.pattern}$", max_length=LONGEST_NAME)]
+
+
+class Frozen(BaseModel):
+    """A value that does not change and knows its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskKind(StrEnum):
+    """What a model is asked to do."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+    IMAGE = "image"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the answer is one of a fixed set of classes."""
+        return self is not TaskKind.REGRESSION
+
+
+class FeatureType(StrEnum):
+    """What a feature's value is."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+
+
+class Limits(Frozen):
+    """What a value can be at all, both ends included."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"the minimum {self.minimum:g} is above the maximum {self.maximum:g}")
+        return self
+
+    def __contains__(self, value: float) -> bool:
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
+    def within(self, other: "Limits") -> bool:
+        """Whether everything that these limits allow is allowed by the other ones too."""
+        low, high = _open(self.minimum, -math.inf), _open(self.maximum, math.inf)
+        return low >= _open(other.minimum, -math.inf) and high <= _open(other.maximum, math.inf)
+
+    def __str__(self) -> str:
+        if self.minimum is None:
+            return "anything" if self.maximum is None else f"at most {self.maximum:g}"
+        return f"at least {self.minimum:g}" if self.maximum is None else f"{self.minimum:g} to {self.maximum:g}"
+
+
+class Seen(Frozen):
+    """What the training part held of a feature: the measure for warnings and drift, never a reason to refuse.
+
+    Attributes:
+        count: Records in the training part.
+        missing: Records of it without a value.
+        minimum: Smallest value of a numeric feature.
+        maximum: Largest value of a numeric feature.
+        mean: Mean of a numeric feature.
+        deciles: The nine cuts that part a numeric feature's values into ten equal shares.
+        shares: Share of the records with each value of a category.
+    """
+
+    count: int
+    missing: int
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    deciles: tuple[float, ...] = ()
+    shares: dict[str, float] = {}
+
+
+class Feature(Frozen):
+    """One input of a model.
+
+    Attributes:
+        name: The name everywhere in Modelyard: column, request field, model input.
+        type: What its value is.
+        title: The name for people; made from the name when not given.
+        unit: Unit of a number, for people.
+        help: One sentence for whoever fills in the form.
+        nullable: Whether a record may come without it.
+        aliases: Other names that its column has in source files.
+        valid: What a number can be at all. Outside of it a record is bad input.
+        categories: The values that a category can have; empty: any text.
+        seen: What the training part held. Filled in when a model is trained.
+    """
+
+    name: Name
+    type: FeatureType
+    title: str = ""
+    unit: str = ""
+    help: str = ""
+    nullable: bool = False
+    aliases: tuple[str, ...] = ()
+    valid: Limits = Limits()
+    categories: tuple[str, ...] = ()
+    seen: Seen | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.categories and self.type is not FeatureType.CATEGORY:
+            raise ValueError(f"feature {self.name}: only a category has categories, this is a {self.type}")
+        if self.valid != Limits() and not self.is_counted:
+            raise ValueError(f"feature {self.name}: only numbers and integers have valid limits, this is a {self.type}")
+        return self
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its values are numbers that limits can be put on."""
+        return self.type in (FeatureType.NUMBER, FeatureType.INTEGER)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the model sees it as a float32 (numbers, integers and booleans)."""
+        return self.type is not FeatureType.CATEGORY
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.title or self.name.replace("_", " ").capitalize()
+
+    def unusual(self, value: Value) -> str | None:
+        """Says in a sentence how a valid value differs from all that the model was trained on, if it does."""
+        if value is None or self.seen is None:
+            return None
+        if self.type is FeatureType.CATEGORY:
+            return None if str(value) in self.seen.shares else f"{self.name}: the model was trained without {value!r}"
+        if self.seen.minimum is None or self.seen.maximum is None:
+            return None
+        if value in Limits(minimum=self.seen.minimum, maximum=self.seen.maximum):
+            return None
+        return (
+            f"{self.name}: {float(value):g} is outside of what the model was trained on "
+            f"({self.seen.minimum:g} to {self.seen.maximum:g})"
+        )
+
+
+class Target(Frozen):
+    """What a model predicts.
+
+    Attributes:
+        name: Its column.
+        classes: The classes of a classification, in the order of the model's outputs; of two, the second is positive.
+        title: The name for people.
+        unit: Unit of a regression's target.
+        aliases: Other names that its column has in source files.
+        class_titles: The classes' names for people, in the same order.
+    """
+
+    name: Name
+    classes: tuple[Label, ...] = ()
+    title: str = ""
+    unit: str = ""
+    aliases: tuple[str, ...] = ()
+    class_titles: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _titles_fit(self) -> Self:
+        if self.class_titles and len(self.class_titles) != len(self.classes):
+            raise ValueError(f"target {self.name}: {len(self.classes)} classes, {len(self.class_titles)} class titles")
+        return self
+
+
+class Answer(Frozen):
+    """What a model says of one record."""
+
+    prediction: float | Label
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+
+
+class Contract(Frozen):
+    """What a model takes and gives.
+
+    Attributes:
+        format: Version of this format.
+        use_case: Name of the use case, and of the registered model.
+        title: Its name for people.
+        description: What it is for.
+        kind: What the model is asked to do.
+        key: Name of the field that identifies a record, if there is one.
+        features: The inputs, in order.
+        target: The output.
+        threshold: From which probability on a binary answer is the positive class.
+        example: A valid record to start from.
+    """
+
+    format: Literal[1] = 1
+    use_case: Name
+    title: str = ""
+    description: str = ""
+    kind: TaskKind
+    key: Name | None = None
+    features: tuple[Feature, ...] = Field(min_length=1)
+    target: Target
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    example: dict[str, Value] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [feature.name for feature in self.features] + [self.target.name] + ([self.key] if self.key else [])
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"use case {self.use_case}: {', '.join(twice)} is declared twice")
+        if self.kind is TaskKind.BINARY and len(self.target.classes) != 2:
+            raise ValueError(f"use case {self.use_case}: a binary target has two classes, not {self.target.classes}")
+        if self.kind is TaskKind.MULTICLASS and len(self.target.classes) < 3:
+            raise ValueError(f"use case {self.use_case}: a multi-class target has three classes or more")
+        if self.kind is TaskKind.REGRESSION and self.target.classes:
+            raise ValueError(f"use case {self.use_case}: a regression's target has no classes")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The features' names in order."""
+        return [feature.name for feature in self.features]
+
+    def with_seen(self, seen: Mapping[str, Seen], example: Record) -> "Contract":
+        """A copy that carries the statistics of a training part and an example record."""
+        features = tuple(f.model_copy(update={"seen": seen[f.name]}) for f in self.features)
+        return self.model_copy(update={"features": features, "example": dict(example)})
+
+    def to_arrays(self, records: Sequence[Record]) -> Arrays:
+        """Records as the model's inputs, a column of shape (records, 1) for each feature.
+
+        Numbers, integers and booleans are float32, missing ones NaN; categories are text, missing ones empty.
+        """
+        return {f.name: _column(f, [record.get(f.name) for record in records]) for f in self.features}
+
+    def warnings(self, record: Record) -> list[str]:
+        """A sentence for each value that the model has never seen the like of."""
+        sentences = (feature.unusual(record.get(feature.name)) for feature in self.features)
+        return [sentence for sentence in sentences if sentence]
+
+    def answers(self, scores: NDArray[np.floating[Any]]) -> list[Answer]:
+        """Turns a model's scores into answers.
+
+        Args:
+            scores: Probabilities of shape (records, classes), or a regression's values of shape (records, 1).
+
+        Returns:
+            One answer a record: of two classes with the positive one's probability, of more with the predicted one's.
+        """
+        if not self.kind.is_classification:
+            return [Answer(prediction=float(value)) for value in scores[:, 0]]
+        labels = self.target.classes
+        chosen = self.decide(scores)
+        shown = np.ones(len(chosen), dtype=np.intp) if len(labels) == 2 else chosen
+        probability = scores[np.arange(len(chosen)), shown]
+        return [
+            Answer(
+                prediction=labels[index],
+                probability=float(of_shown),
+                probabilities={str(label): float(p) for label, p in zip(labels, row, strict=True)},
+            )
+            for index, of_shown, row in zip(chosen, probability, scores, strict=True)
+        ]
+
+    def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+        """The index of the predicted class of each record, from probabilities of shape (records, classes)."""
+        if len(self.target.classes) == 2:
+            return (scores[:, 1] >= self.threshold).astype(np.intp)
+        return np.argmax(scores, axis=1).astype(np.intp)
+
+    def breaking_changes(self, newer: "Contract") -> list[str]:
+        """What in a newer contract would break the clients of this one, a sentence each.
+
+        Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost.
+        """
+        theirs = {feature.name: feature for feature in newer.features}
+        ours = {feature.name for feature in self.features}
+        broken = [f"feature {name} was removed" for name in self.names if name not in theirs]
+        broken += [f"feature {f.name} is new and must be given" for f in newer.features if _required_and_new(f, ours)]
+        for feature in self.features:
+            if feature.name in theirs:
+                broken += _narrowed(feature, theirs[feature.name])
+        lost = [label for label in self.target.classes if label not in newer.target.classes]
+        return broken + [f"class {label} was lost" for label in lost]
+
+
+def _open(limit: float | None, otherwise: float) -> float:
+    return otherwise if limit is None else limit
+
+
+def _column(feature: Feature, values: Sequence[Value]) -> NDArray[Any]:
+    if feature.is_numeric:
+        numbers = [math.nan if value is None else value for value in values]
+        return np.array(numbers, dtype=np.float32).reshape(-1, 1)
+    texts = ["" if value is None else str(value) for value in values]
+    return np.array(texts, dtype=object).reshape(-1, 1)
+
+
+def _required_and_new(feature: Feature, known: set[str]) -> bool:
+    return feature.name not in known and not feature.nullable
+
+
+def _narrowed(older: Feature, newer: Feature) -> list[str]:
+    broken = []
+    if newer.type is not older.type and (older.type, newer.type) != (FeatureType.INTEGER, FeatureType.NUMBER):
+        broken.append(f"feature {older.name} was a {older.type} and is a {newer.type}")
+    if older.nullable and not newer.nullable:
+        broken.append(f"feature {older.name} could be left out and must be given")
+    if not older.valid.within(newer.valid):
+        broken.append(f"feature {older.name} could be {older.valid} and can be {newer.valid}")
+    if newer.categories and not set(older.categories or ["any text"]) <= set(newer.categories):
+        broken.append(f"feature {older.name} lost categories")
+    return broken

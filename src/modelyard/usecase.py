@@ -1,0 +1,224 @@
+"""What a use case is, and how use cases are found.
+
+A use case is a Python file with one value, `USE_CASE`. It imports only the contract, this module and the standard
+library: estimators are named and resolved when a step runs, so that reading a use case costs nothing.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from modelyard.contract import Contract, Feature, Frozen, Name, Target, TaskKind
+from modelyard.errors import BadInput, UnknownUseCase
+
+# Tables of the platform's own in the two databases.
+RESERVED_NAMES = frozenset(
+    {
+        "api_processes",
+        "batches",
+        "gate_verdicts",
+        "outcomes",
+        "predictions",
+        "rejected_records",
+        "schema_migrations",
+        "snapshots",
+        "step_results",
+    }
+)
+PARTS = ("train", "validation", "test")
+
+
+class RecordKey(Frozen):
+    """The column that identifies a record.
+
+    Attributes:
+        name: The name of the field.
+        aliases: Other names that its column has in source files; "" is a column without a name.
+    """
+
+    name: Name
+    aliases: tuple[str, ...] = ()
+
+
+class Split(Frozen):
+    """How a snapshot is parted. A record's part follows from its key and the seed alone, so it never changes."""
+
+    train: float = Field(default=0.7, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError("the shares of train, validation and test must add up to 1")
+        return self
+
+
+class Candidate(Frozen):
+    """A model to try.
+
+    Attributes:
+        name: Its name within the use case.
+        estimator: Where its class is found, as `package.module.Class`.
+        parameters: What the class is called with, without the seed.
+        scale: Whether numbers are scaled: for linear models. Trees on scaled float32 do not compile to an equal model.
+    """
+
+    name: Name
+    estimator: str = Field(pattern=r"^\w+(\.\w+)+$")
+    parameters: dict[str, Any] = {}
+    scale: bool = False
+
+
+class Gate(Frozen):
+    """What a model must show before it may go into production.
+
+    Attributes:
+        level: Level of the one-sided confidence bounds.
+        baseline_margin: By how much the primary metric must beat a dummy's, at that level.
+        champion_margin: By how much it may be below the champion's, at that level.
+        resamples: Resamples of the paired bootstrap.
+        minimum_test_records: With fewer test records nothing is promoted.
+    """
+
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    baseline_margin: float = Field(default=0.0, ge=0)
+    champion_margin: float = Field(default=0.01, ge=0)
+    resamples: int = Field(default=1000, ge=100)
+    minimum_test_records: int = Field(default=100, ge=1)
+
+
+class UseCase(Frozen):
+    """All that Modelyard needs to know of one prediction task.
+
+    Attributes:
+        name: Name of the tables, the registered model, the DAGs and the route.
+        title: Its name for people.
+        description: What it is for, in a sentence or two.
+        kind: What the model is asked to do.
+        features: The inputs, in order.
+        target: What is predicted.
+        key: The column that identifies a record. Without one, a record is identified by its content.
+        source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
+        split: How snapshots are parted.
+        candidates: The models to try.
+        gate: What a model must show before it may go into production.
+        approval: Whether the gate's word is enough, or a person promotes.
+        schedule: When records are loaded, as a cron expression or preset; None: by hand.
+        seed: Seed of everything random in training.
+    """
+
+    name: Name
+    title: str
+    description: str = ""
+    kind: TaskKind
+    features: tuple[Feature, ...]
+    target: Target
+    key: RecordKey | None = None
+    source: str
+    split: Split = Split()
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
+    gate: Gate = Gate()
+    approval: Literal["automatic", "manual"] = "automatic"
+    schedule: str | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name in RESERVED_NAMES:
+            raise ValueError(f"{self.name} is a table of the platform's own: choose another name")
+        names = [candidate.name for candidate in self.candidates]
+        if len(set(names)) < len(names):
+            raise ValueError("two candidates have the same name")
+        reserved = {"record_key", "revision", "batch_id", "line", "snapshot_id", "part"} & set(self.contract().names)
+        if reserved:
+            raise ValueError(f"features cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
+        return self
+
+    def contract(self) -> Contract:
+        """What its models take and give, before any of them has seen data."""
+        return Contract(
+            use_case=self.name,
+            title=self.title,
+            description=self.description,
+            kind=self.kind,
+            key=self.key.name if self.key else None,
+            features=self.features,
+            target=self.target,
+        )
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of that name.
+
+        Raises:
+            BadInput: There is none; the message lists those there are.
+        """
+        for candidate in self.candidates:
+            if candidate.name == name:
+                return candidate
+        known = ", ".join(candidate.name for candidate in self.candidates)
+        raise BadInput(f"use case {self.name} has no candidate {name!r}; it has: {known}")
+
+
+def find_use_cases(folder: Path | None = None) -> dict[str, UseCase]:
+    """All use cases by name: those in the package, and those in a folder of the user's.
+
+    Args:
+        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
+
+    Raises:
+        BadInput: A file cannot be used; the message names it and says why.
+    """
+    found: dict[str, UseCase] = {}
+    for module, where in _modules(folder):
+        use_case = getattr(module, "USE_CASE", None)
+        if not isinstance(use_case, UseCase):
+            raise BadInput(f"{where}: no USE_CASE of type UseCase is defined there")
+        if use_case.name in found:
+            raise BadInput(f"{where}: there is another use case named {use_case.name}")
+        found[use_case.name] = use_case
+    return found
+
+
+def find_use_case(name: str, folder: Path | None = None) -> UseCase:
+    """The use case of that name.
+
+    Raises:
+        UnknownUseCase: There is none; the message lists those there are.
+    """
+    use_cases = find_use_cases(folder)
+    if name not in use_cases:
+        raise UnknownUseCase(f"there is no use case {name!r}; there are: {', '.join(sorted(use_cases))}")
+    return use_cases[name]
+
+
+def _modules(folder: Path | None) -> Iterator[tuple[ModuleType, str]]:
+    package = importlib.import_module("modelyard.usecases")
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"modelyard.usecases.{info.name}")
+        yield module, str(module.__file__)
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise BadInput(f"USE_CASES_PATH names {folder}, which is not a folder")
+    for path in sorted(folder.glob("*.py")):
+        yield _module_of(path), str(path)
+
+
+def _module_of(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"modelyard_user_use_cases.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{path} cannot be read as Python")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ValidationError, SyntaxError, ImportError, NameError) as error:
+        raise BadInput(f"{path}: {error}") from error
+    return module
