@@ -1,0 +1,2 @@
+-- A role that can connect and nothing else.
+create role {role} login

@@ -1,0 +1,2 @@
+-- Who we are.
+select current_user

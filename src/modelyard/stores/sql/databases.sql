@@ -1,0 +1,2 @@
+-- The databases that the server has.
+select datname from pg_database

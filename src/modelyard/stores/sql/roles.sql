@@ -1,0 +1,2 @@
+-- The roles that the server has.
+select rolname from pg_roles
