@@ -7,12 +7,13 @@ library: estimators are named and resolved when a step runs, so that reading a u
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from modelyard.contract import Contract, Feature, Frozen, Name, Target, TaskKind
 from modelyard.errors import BadInput, UnknownUseCase
@@ -176,15 +177,29 @@ def find_use_cases(folder: Path | None = None) -> dict[str, UseCase]:
     Raises:
         BadInput: A file cannot be used; the message names it and says why.
     """
-    found: dict[str, UseCase] = {}
-    for module, where in _modules(folder):
-        use_case = getattr(module, "USE_CASE", None)
-        if not isinstance(use_case, UseCase):
-            raise BadInput(f"{where}: no USE_CASE of type UseCase is defined there")
-        if use_case.name in found:
-            raise BadInput(f"{where}: there is another use case named {use_case.name}")
-        found[use_case.name] = use_case
+    found, problems = usable_use_cases(folder)
+    if problems:
+        raise problems[0]
     return found
+
+
+def usable_use_cases(folder: Path | None = None) -> tuple[dict[str, UseCase], list[BadInput]]:
+    """The use cases that can be used, by name, and what is wrong with the files that cannot.
+
+    Args:
+        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
+    """
+    found: dict[str, UseCase] = {}
+    problems: list[BadInput] = []
+    for where, load in _places(folder):
+        try:
+            use_case = _use_case_of(load(), where)
+            if use_case.name in found:
+                raise BadInput(f"{where}: there is another use case named {use_case.name}")
+            found[use_case.name] = use_case
+        except BadInput as problem:
+            problems.append(problem)
+    return found, problems
 
 
 def find_use_case(name: str, folder: Path | None = None) -> UseCase:
@@ -199,17 +214,28 @@ def find_use_case(name: str, folder: Path | None = None) -> UseCase:
     return use_cases[name]
 
 
-def _modules(folder: Path | None) -> Iterator[tuple[ModuleType, str]]:
+def _places(folder: Path | None) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
     package = importlib.import_module("modelyard.usecases")
     for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"modelyard.usecases.{info.name}")
-        yield module, str(module.__file__)
+        name = f"modelyard.usecases.{info.name}"
+        yield name, partial(importlib.import_module, name)
     if folder is None:
         return
     if not folder.is_dir():
-        raise BadInput(f"USE_CASES_PATH names {folder}, which is not a folder")
+        yield str(folder), partial(_no_folder, folder)
     for path in sorted(folder.glob("*.py")):
-        yield _module_of(path), str(path)
+        yield str(path), partial(_module_of, path)
+
+
+def _no_folder(folder: Path) -> NoReturn:
+    raise BadInput(f"USE_CASES_PATH names {folder}, which is not a folder")
+
+
+def _use_case_of(module: ModuleType, where: str) -> UseCase:
+    use_case = getattr(module, "USE_CASE", None)
+    if not isinstance(use_case, UseCase):
+        raise BadInput(f"{where}: no USE_CASE of type UseCase is defined there")
+    return use_case
 
 
 def _module_of(path: Path) -> ModuleType:
@@ -219,6 +245,7 @@ def _module_of(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (ValidationError, SyntaxError, ImportError, NameError) as error:
-        raise BadInput(f"{path}: {error}") from error
+    # A user's file can raise anything, and must take no other use case away.
+    except Exception as error:
+        raise BadInput(f"{path}: {error or type(error).__name__}") from error
     return module
