@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(default=None, repr=False)
 
     step_runner: Literal["process"] = "process"
+    schedules_enabled: bool = True
     allowed_bad_share: float = Field(default=0.05, ge=0, le=1)
     deploy_timeout_seconds: float = Field(default=120, gt=0)
     keep_versions: int = Field(default=10, ge=2)
