@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime  # type: ignore[import-untyped]
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from pydantic import Field, ValidationError
 
 from modelyard.contract import Arrays, Contract, Frozen, Value
