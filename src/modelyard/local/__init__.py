@@ -1,0 +1,1 @@
+"""The platform as native processes, without Docker."""

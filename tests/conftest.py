@@ -1,0 +1,102 @@
+"""Real servers for the tests: one embedded Postgres and, only when asked for, one MLflow for the whole session.
+
+A test that takes one of the engines, or `empty_postgres`, finds empty databases and leaves them so. The registry is never emptied: names of
+experiments and models must be the test's own.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.local.tracking import embedded_mlflow
+from modelyard.stores.database import make_engine
+
+# A test that still holds a transaction open is told so, instead of making all others wait.
+LOCK_TIMEOUT = "set local lock_timeout = '10s'"
+TABLES = "select quote_ident(tablename) from pg_tables where schemaname = 'public' order by 1"
+KEPT = "schema_migrations"
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """The state folder of the session, with a short path for the socket's sake."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
+        yield Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Path) -> Iterator[Postgres]:
+    """A migrated Postgres. Who writes into it takes `empty_postgres`, so that it is emptied afterwards."""
+    with embedded_postgres(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(home: Path, postgres: Postgres) -> Iterator[str]:
+    """The address of a real MLflow server; it takes some ten seconds to come up."""
+    with embedded_mlflow(home, postgres) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def platform_tables(postgres: Postgres) -> dict[str, list[str]]:
+    """The tables that the migrations made, for each database: emptied after a test, where all others are dropped."""
+    return {database: _tables(postgres, database) for database in ("raw_data", "clean_data")}
+
+
+@pytest.fixture
+def empty_postgres(postgres: Postgres, platform_tables: dict[str, list[str]]) -> Iterator[Postgres]:
+    """The Postgres, whose data databases are after the test again as the migrations made them."""
+    yield postgres
+    for database, tables in platform_tables.items():
+        _empty(postgres, database, tables)
+
+
+@pytest.fixture
+def raw_engine(empty_postgres: Postgres) -> Iterator[Engine]:
+    """`raw_data`, for the role pipeline."""
+    with _engine(empty_postgres.url("raw_data")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def clean_engine(empty_postgres: Postgres) -> Iterator[Engine]:
+    """`clean_data`, for the role pipeline."""
+    with _engine(empty_postgres.url("clean_data")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def admin_raw_engine(empty_postgres: Postgres) -> Iterator[Engine]:
+    """`raw_data`, for the role that may do everything."""
+    with _engine(empty_postgres.url("raw_data", role="postgres")) as engine:
+        yield engine
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _tables(postgres: Postgres, database: str) -> list[str]:
+    with _engine(postgres.url(database, role="postgres")) as engine, engine.connect() as connection:
+        return list(connection.scalars(text(TABLES)))
+
+
+def _empty(postgres: Postgres, database: str, platform_tables: list[str]) -> None:
+    made = [table for table in _tables(postgres, database) if table not in platform_tables]
+    emptied = [table for table in platform_tables if table != KEPT]
+    with _engine(postgres.url(database, role="postgres")) as engine, engine.begin() as connection:
+        connection.execute(text(LOCK_TIMEOUT))
+        if made:
+            connection.execute(text(f"drop table {', '.join(made)} cascade"))
+        connection.execute(text(f"truncate {', '.join(emptied)} restart identity cascade"))
