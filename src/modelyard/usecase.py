@@ -74,7 +74,7 @@ class Candidate(Frozen):
 
     name: Name
     estimator: str = Field(pattern=r"^\w+(\.\w+)+$")
-    parameters: dict[str, Any] = {}
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
     scale: bool = False
 
 

@@ -1,0 +1,1 @@
+"""How a model is fitted, judged, compiled and served."""

@@ -1,0 +1,1 @@
+"""What each step does; each is a function of a use case and the stores."""

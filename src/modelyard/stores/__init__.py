@@ -1,0 +1,1 @@
+"""Where things are kept: the raw and the clean database, the registry."""

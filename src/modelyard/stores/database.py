@@ -83,4 +83,4 @@ def statement(name: str, **parts: str) -> TextClause:
 
 def quoted(connection: Connection, identifier: str) -> str:
     """An identifier as it stands in SQL, whatever characters it has."""
-    return quote_ident(identifier, connection.connection.driver_connection)
+    return str(quote_ident(identifier, connection.connection.driver_connection))

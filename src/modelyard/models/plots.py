@@ -1,0 +1,105 @@
+"""Pictures of how a model does, for MLflow."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn import metrics
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from modelyard.contract import Contract, TaskKind
+
+# Importance is measured by shuffling a feature; more records do not change the picture.
+IMPORTANCE_RECORDS = 2000
+IMPORTANCE_REPEATS = 5
+SCORINGS = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "roc_auc_ovr", TaskKind.REGRESSION: "r2"}
+
+
+def plots(contract: Contract, truth: NDArray[Any], scores: NDArray[np.floating[Any]]) -> Iterator[tuple[str, Figure]]:
+    """Pictures of a model's answers on one part of a snapshot, each with its name.
+
+    Args:
+        contract: Says the kind of task, the classes and the threshold.
+        truth: Class indices or values.
+        scores: Probabilities of shape (records, classes), or values of shape (records, 1).
+    """
+    if contract.kind is TaskKind.REGRESSION:
+        yield "predicted_against_actual", _regression(contract, truth, scores[:, 0])
+        return
+    yield "confusion_matrix", _confusion(contract, truth, contract.decide(scores))
+    yield "roc_curve", _curves(contract, truth, scores, metrics.RocCurveDisplay, "ROC curve")
+    yield (
+        "precision_recall_curve",
+        _curves(contract, truth, scores, metrics.PrecisionRecallDisplay, "Precision and recall"),
+    )
+
+
+def importance_plot(contract: Contract, pipeline: Pipeline, frame: pd.DataFrame, seed: int) -> Figure:
+    """By how much the primary metric falls when a feature's values are shuffled.
+
+    Args:
+        contract: Says the features and the kind of task.
+        pipeline: The fitted model.
+        frame: Records that it was not fitted on, with the target.
+        seed: Of the shuffling.
+    """
+    sample = frame.iloc[:IMPORTANCE_RECORDS]
+    found = permutation_importance(
+        pipeline,
+        sample[contract.names],
+        sample[contract.target.name],
+        scoring=SCORINGS[contract.kind],
+        n_repeats=IMPORTANCE_REPEATS,
+        random_state=seed,
+    )
+    order = np.argsort(found.importances_mean)
+    figure, axes = _figure("Feature importance")
+    labels = [contract.features[index].label for index in order]
+    axes.barh(labels, found.importances_mean[order], xerr=found.importances_std[order])
+    axes.set_xlabel(f"fall of {SCORINGS[contract.kind]} when the feature is shuffled")
+    return figure
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    return figure, axes
+
+
+def _class_names(contract: Contract) -> list[str]:
+    return [str(name) for name in contract.target.class_titles or contract.target.classes]
+
+
+def _confusion(contract: Contract, truth: NDArray[Any], decided: NDArray[np.intp]) -> Figure:
+    figure, axes = _figure("Confusion matrix")
+    classes = range(len(contract.target.classes))
+    metrics.ConfusionMatrixDisplay.from_predictions(
+        truth, decided, labels=list(classes), display_labels=_class_names(contract), ax=axes, colorbar=False
+    )
+    return figure
+
+
+def _curves(
+    contract: Contract, truth: NDArray[Any], scores: NDArray[np.floating[Any]], display: Any, title: str
+) -> Figure:
+    figure, axes = _figure(title)
+    names = _class_names(contract)
+    shown = [1] if len(names) == 2 else range(len(names))
+    for index in shown:
+        display.from_predictions(truth == index, scores[:, index], name=names[index], ax=axes)
+    return figure
+
+
+def _regression(contract: Contract, truth: NDArray[Any], predicted: NDArray[np.floating[Any]]) -> Figure:
+    figure, axes = _figure("Predicted against actual")
+    metrics.PredictionErrorDisplay.from_predictions(truth, predicted, kind="actual_vs_predicted", ax=axes)
+    unit = f" ({contract.target.unit})" if contract.target.unit else ""
+    axes.set_xlabel(f"predicted{unit}")
+    axes.set_ylabel(f"actual{unit}")
+    return figure

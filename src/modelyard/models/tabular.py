@@ -1,0 +1,69 @@
+"""How a model of a table is made: imputing, encoding and the estimator in one pipeline that is fitted as a whole."""
+
+import importlib
+import inspect
+from typing import Any, cast
+
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from modelyard.contract import Contract, TaskKind
+from modelyard.errors import BadInput
+from modelyard.usecase import Candidate
+
+FINAL_STEP = "model"
+
+
+def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeline:
+    """An unfitted model of a candidate.
+
+    Missing numbers become the training part's median, a missing category is a category of its own.
+
+    Args:
+        candidate: Which estimator, with which parameters.
+        contract: The inputs.
+        seed: For estimators that draw random numbers.
+
+    Raises:
+        BadInput: The estimator does not exist or does not take the parameters.
+    """
+    numeric = [feature.name for feature in contract.features if feature.is_numeric]
+    categories = [feature.name for feature in contract.features if not feature.is_numeric]
+    inputs: list[tuple[str, BaseEstimator, list[str]]] = []
+    if numeric:
+        inputs.append(("numbers", _numeric_steps(scale=candidate.scale), numeric))
+    if categories:
+        inputs.append(("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories))
+    return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
+
+
+def make_dummy(kind: TaskKind) -> BaseEstimator:
+    """An unfitted model that looks at no feature: what any real one must beat."""
+    return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
+
+
+def _numeric_steps(*, scale: bool) -> Pipeline:
+    imputer = ("impute", SimpleImputer(strategy="median", keep_empty_features=True))
+    return Pipeline([imputer, ("scale", StandardScaler())] if scale else [imputer])
+
+
+def _estimator(candidate: Candidate, seed: int) -> BaseEstimator:
+    estimator_class = _resolve(candidate)
+    accepted = inspect.signature(estimator_class).parameters
+    seeded = {"random_state": seed} if "random_state" in accepted else {}
+    try:
+        return cast(BaseEstimator, estimator_class(**seeded, **candidate.parameters))
+    except TypeError as error:
+        raise BadInput(f"candidate {candidate.name}: {candidate.estimator} cannot be made: {error}") from error
+
+
+def _resolve(candidate: Candidate) -> Any:
+    module_name, _, class_name = candidate.estimator.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"candidate {candidate.name}: there is no estimator {candidate.estimator}") from error

@@ -1,0 +1,87 @@
+"""Chooses the best of the candidates by the validation part and registers it as the challenger."""
+
+import logging
+
+from modelyard.contract import Frozen
+from modelyard.errors import Refused
+from modelyard.steps.platform import Platform
+from modelyard.steps.train import TrainResult
+from modelyard.stores.registry import CHALLENGER, PRODUCTION
+from modelyard.usecase import UseCase
+
+LOGGER = logging.getLogger(__name__)
+
+
+class CompareResult(Frozen):
+    """Which candidate was chosen.
+
+    Attributes:
+        version: Its registered version.
+        candidate: Its name.
+        snapshot_id: The snapshot it was trained on.
+        primary_metric: What it was chosen by.
+        validation: The primary metric of each candidate on the validation part.
+        test: The chosen one's metrics on the test part.
+        baseline: A dummy's metrics on the test part.
+        excluded: Candidates that could not be chosen, with the reason.
+        registered: Whether the version is new; else it was there already.
+        in_production: Whether it is in production already.
+    """
+
+    version: int
+    candidate: str
+    snapshot_id: str
+    primary_metric: str
+    validation: dict[str, float]
+    test: dict[str, float]
+    baseline: dict[str, float]
+    excluded: dict[str, str]
+    registered: bool
+    in_production: bool
+
+
+def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> CompareResult:
+    """Chooses among the candidates of a training, and gives the chosen one the alias `challenger`.
+
+    Raises:
+        NothingToWorkOn: Nothing was trained yet.
+        Refused: No candidate's compiled form is the same model as its fitted one.
+    """
+    kept = platform.results.newest(use_case.name, "train", pipeline_run)
+    trained = [TrainResult.model_validate(each.result) for each in kept]
+    excluded = {each.candidate: _disagreement(each) for each in trained if not each.compiled_agrees}
+    possible = [each for each in trained if each.compiled_agrees]
+    if not possible:
+        raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
+    best = max(possible, key=lambda each: each.validation[each.primary_metric])
+    before = {version.number for version in platform.registry.versions(use_case.name)}
+    version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(best))
+    in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
+    if not in_production:
+        platform.registry.set_alias(use_case.name, CHALLENGER, version)
+    LOGGER.info("%s is the best of %d candidates: version %d", best.candidate, len(trained), version)
+    return CompareResult(
+        version=version,
+        candidate=best.candidate,
+        snapshot_id=best.snapshot_id,
+        primary_metric=best.primary_metric,
+        validation={each.candidate: each.validation[each.primary_metric] for each in trained},
+        test=best.test,
+        baseline=best.baseline,
+        excluded=excluded,
+        registered=version not in before,
+        in_production=in_production,
+    )
+
+
+def _disagreement(trained: TrainResult) -> str:
+    return f"{trained.candidate}: its compiled form differs from the fitted model by up to {trained.compiled_difference:.1e}"
+
+
+def _tags(trained: TrainResult) -> dict[str, str]:
+    return {
+        "candidate": trained.candidate,
+        "snapshot_id": trained.snapshot_id,
+        "fingerprint": trained.fingerprint,
+        f"validation_{trained.primary_metric}": f"{trained.validation[trained.primary_metric]:.6f}",
+    }

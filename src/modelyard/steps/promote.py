@@ -1,0 +1,195 @@
+"""Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from modelyard.contract import Contract, Frozen
+from modelyard.errors import BadInput, NothingToWorkOn
+from modelyard.steps.compare import CompareResult
+from modelyard.steps.platform import Platform
+from modelyard.stores.registry import CHALLENGER, PRODUCTION
+from modelyard.stores.verdicts import Verdict
+from modelyard.usecase import UseCase
+
+if TYPE_CHECKING:
+    from modelyard.models.compiled import CompiledModel
+    from modelyard.models.gate import Judgement
+
+LOGGER = logging.getLogger(__name__)
+
+
+class PromoteResult(Frozen):
+    """What became of the challenger.
+
+    Attributes:
+        version: The version that was judged, or that came back.
+        verdict: What became of it.
+        reasons: Why it was refused, or why it was forced.
+        in_production: The version in production now.
+        previous_version: The version in production before.
+        metrics: The judged version's metrics on the test part.
+        baseline: A dummy's metrics on the same records.
+        champion: The metrics on the same records of the version in production before.
+    """
+
+    version: int
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    in_production: int | None
+    previous_version: int | None = None
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    champion: dict[str, float] | None = None
+
+
+def promote(
+    use_case: UseCase, platform: Platform, *, unattended: bool = False, force_reason: str | None = None
+) -> PromoteResult:
+    """Judges the challenger and promotes it if it passes.
+
+    Args:
+        use_case: The use case.
+        platform: The stores.
+        unattended: Nobody is there to approve: a use case that wants a person's approval keeps its challenger waiting.
+        force_reason: Promote whatever the gate says, for this reason.
+
+    Raises:
+        NothingToWorkOn: There is no challenger, and nothing in production.
+        BadInput: The reason of a forced promotion is empty.
+    """
+    if force_reason is not None and not force_reason.strip():
+        raise BadInput("a forced promotion needs a reason: --force --reason TEXT")
+    champion = platform.registry.aliased(use_case.name, PRODUCTION)
+    challenger = platform.registry.aliased(use_case.name, CHALLENGER)
+    if challenger is None:
+        return _unchanged(use_case, platform, champion)
+    judgement = _judge(use_case, platform, challenger, champion)
+    verdict, reasons = _decide(use_case, judgement, unattended=unattended, force_reason=force_reason)
+    _carry_out(use_case, platform, challenger, verdict)
+    numbers = judgement.model_dump(mode="json", exclude={"reasons"})
+    platform.verdicts.keep(use_case.name, challenger, champion, verdict, reasons, numbers)
+    platform.registry.tag(use_case.name, challenger, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
+    LOGGER.info("%s version %d: %s", use_case.name, challenger, verdict.value)
+    promoted = verdict in (Verdict.PROMOTED, Verdict.FORCED)
+    return PromoteResult(
+        version=challenger,
+        verdict=verdict,
+        reasons=tuple(reasons),
+        in_production=challenger if promoted else champion,
+        previous_version=champion,
+        metrics=judgement.metrics,
+        baseline=judgement.baseline,
+        champion=judgement.champion,
+    )
+
+
+def rollback(use_case: UseCase, platform: Platform, reason: str = "rolled back by hand") -> PromoteResult:
+    """Puts the version back into production that was there before the present one.
+
+    Raises:
+        NothingToWorkOn: Nothing is in production, or nothing was before.
+    """
+    current = platform.registry.aliased(use_case.name, PRODUCTION)
+    if current is None:
+        raise NothingToWorkOn(f"{use_case.name} has no version in production that could be rolled back")
+    before = platform.verdicts.before(use_case.name, current)
+    if before is None:
+        raise NothingToWorkOn(f"{use_case.name} version {current} is the first in production: there is none before it")
+    platform.registry.set_alias(use_case.name, PRODUCTION, before)
+    platform.verdicts.keep(use_case.name, before, current, Verdict.ROLLED_BACK, [reason])
+    LOGGER.info("%s: version %d is back in production, version %d is out", use_case.name, before, current)
+    return PromoteResult(
+        version=before,
+        verdict=Verdict.ROLLED_BACK,
+        reasons=(reason,),
+        in_production=before,
+        previous_version=current,
+        metrics={},
+        baseline={},
+    )
+
+
+def _unchanged(use_case: UseCase, platform: Platform, champion: int | None) -> PromoteResult:
+    if champion is None:
+        raise NothingToWorkOn(f"{use_case.name} has no challenger: run `modelyard train` and `modelyard compare` first")
+    compared = CompareResult.model_validate(platform.results.newest(use_case.name, "compare")[0].result)
+    if compared.version != champion:
+        raise NothingToWorkOn(
+            f"{use_case.name} has no challenger: version {compared.version} was judged already and version {champion} "
+            "is in production"
+        )
+    LOGGER.info("%s version %d is in production already", use_case.name, champion)
+    return PromoteResult(
+        version=champion,
+        verdict=Verdict.UNCHANGED,
+        in_production=champion,
+        previous_version=platform.verdicts.before(use_case.name, champion),
+        metrics=compared.test,
+        baseline=compared.baseline,
+    )
+
+
+def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> "Judgement":
+    from modelyard.models.compile import compare_scores, fitted_scores, frame_arrays
+    from modelyard.models.evaluate import truth
+    from modelyard.models.fit import dummy_scores
+    from modelyard.models.gate import judge, objections_to_data
+
+    snapshot_id = platform.clean.latest(use_case.name).snapshot_id
+    train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
+    model = _compiled(use_case, platform, challenger)
+    contract = model.contract
+    scores = model.scores(frame_arrays(contract, test))
+    fitted = fitted_scores(platform.registry.fitted(use_case.name, challenger), contract, test)
+    target_of_train, target_of_test = (truth(contract, part[contract.target.name].to_numpy()) for part in (train, test))
+    in_production = _compiled(use_case, platform, champion) if champion is not None else None
+    objections = [
+        *objections_to_data(use_case.gate, contract, target_of_train, target_of_test),
+        *_objections_to_contract(in_production.contract if in_production else None, contract),
+        *platform.verdicts.objections(use_case.name, challenger),
+    ]
+    comparable = None
+    if in_production and not objections:
+        comparable = (in_production.contract, in_production.scores(frame_arrays(in_production.contract, test)))
+    return judge(
+        use_case.gate,
+        contract,
+        target_of_test,
+        scores,
+        dummy_scores(contract, train, test),
+        comparable,
+        compare_scores(contract, fitted, scores),
+        objections,
+        use_case.seed,
+    )
+
+
+def _compiled(use_case: UseCase, platform: Platform, version: int) -> "CompiledModel":
+    from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+
+    with TemporaryDirectory() as folder:
+        return CompiledModel.load(platform.registry.download(use_case.name, version, Path(folder), PACKAGE_FILES))
+
+
+def _objections_to_contract(older: Contract | None, newer: Contract) -> list[str]:
+    return [f"its contract breaks clients: {change}" for change in older.breaking_changes(newer)] if older else []
+
+
+def _decide(
+    use_case: UseCase, judgement: "Judgement", *, unattended: bool, force_reason: str | None
+) -> tuple[Verdict, list[str]]:
+    if judgement.passed:
+        waits = unattended and use_case.approval == "manual"
+        return (Verdict.WAITING, ["waits for a person's `modelyard promote`"]) if waits else (Verdict.PROMOTED, [])
+    if force_reason is None:
+        return Verdict.REFUSED, list(judgement.reasons)
+    return Verdict.FORCED, [f"forced: {force_reason}", *judgement.reasons]
+
+
+def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:
+    if verdict in (Verdict.PROMOTED, Verdict.FORCED):
+        platform.registry.set_alias(use_case.name, PRODUCTION, challenger)
+    if verdict is not Verdict.WAITING:
+        platform.registry.remove_alias(use_case.name, CHALLENGER)

@@ -1,0 +1,168 @@
+"""Fits one candidate on a snapshot, judges and compiles it, and keeps it; unless that has been done already."""
+
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from modelyard.contract import Frozen
+from modelyard.steps.platform import Platform
+from modelyard.steps.revision import code_fingerprint, git_revision
+from modelyard.usecase import Candidate, UseCase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from modelyard.models.fit import Fitted
+
+LOGGER = logging.getLogger(__name__)
+
+
+class TrainResult(Frozen):
+    """What came of training one candidate.
+
+    Attributes:
+        candidate: Its name.
+        snapshot_id: The snapshot it was trained on.
+        fingerprint: Same fingerprint: same snapshot, parameters and code.
+        run_id: Its run in MLflow.
+        model_uri: Its model in MLflow.
+        primary_metric: The metric that candidates are chosen by.
+        validation: Metrics on the validation part, which chooses.
+        test: Metrics on the test part, which chooses nothing.
+        baseline: A dummy's metrics on the test part.
+        threshold: From which probability on the answer is the positive class.
+        compiled_difference: Largest difference between the compiled and the fitted model's scores.
+        compiled_agrees: Whether the two are the same model for all that matters.
+        trained: Whether it was trained now; else it was there already.
+    """
+
+    candidate: str
+    snapshot_id: str
+    fingerprint: str
+    run_id: str
+    model_uri: str
+    primary_metric: str
+    validation: dict[str, float]
+    test: dict[str, float]
+    baseline: dict[str, float]
+    threshold: float
+    compiled_difference: float
+    compiled_agrees: bool
+    trained: bool
+
+
+def train(use_case: UseCase, candidate_name: str, platform: Platform, pipeline_run: str | None) -> TrainResult:
+    """Trains one candidate on the snapshot that the pipeline run made, or on the newest one.
+
+    Args:
+        use_case: The use case.
+        candidate_name: Which of its candidates.
+        platform: The stores.
+        pipeline_run: The pipeline run this belongs to.
+
+    Raises:
+        BadInput: There is no such candidate, or its estimator cannot be made.
+        NothingToWorkOn: There is no snapshot.
+        StepFailed: The model cannot be judged or compiled.
+    """
+    candidate = use_case.candidate(candidate_name)
+    preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
+    snapshot_id = str(preprocessed.result["snapshot_id"])
+    fingerprint = _fingerprint(use_case, candidate, snapshot_id)
+    known = _known(use_case, platform, fingerprint)
+    if known:
+        LOGGER.info("%s is trained on snapshot %s already: run %s", candidate.name, snapshot_id, known.run_id)
+        return known
+    return _train_now(use_case, candidate, platform, snapshot_id, fingerprint)
+
+
+def _fingerprint(use_case: UseCase, candidate: Candidate, snapshot_id: str) -> str:
+    parts = {
+        "snapshot": snapshot_id,
+        "candidate": candidate.model_dump(mode="json"),
+        "contract": use_case.contract().model_dump(mode="json"),
+        "seed": use_case.seed,
+        "code": code_fingerprint(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _known(use_case: UseCase, platform: Platform, fingerprint: str) -> TrainResult | None:
+    for kept in platform.results.with_fingerprint(use_case.name, fingerprint):
+        result = TrainResult.model_validate(kept.result)
+        if platform.registry.has_run(result.run_id):
+            return result.model_copy(update={"trained": False})
+    return None
+
+
+def _train_now(
+    use_case: UseCase, candidate: Candidate, platform: Platform, snapshot_id: str, fingerprint: str
+) -> TrainResult:
+    from modelyard.models.fit import fit
+
+    parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "validation", "test")}
+    platform.registry.close_unfinished(use_case.name, fingerprint)
+    LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
+    fitted = fit(use_case, candidate, parts["train"], parts["validation"], parts["test"])
+    tags = {"snapshot_id": snapshot_id, "fingerprint": fingerprint, "git_revision": git_revision()}
+    run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, tags)
+    return TrainResult(
+        candidate=candidate.name,
+        snapshot_id=snapshot_id,
+        fingerprint=fingerprint,
+        run_id=run_id,
+        model_uri=model_uri,
+        primary_metric=fitted.primary_metric,
+        validation=fitted.validation,
+        test=fitted.test,
+        baseline=fitted.baseline,
+        threshold=fitted.contract.threshold,
+        compiled_difference=fitted.agreement.largest_difference,
+        compiled_agrees=fitted.agreement.holds,
+        trained=True,
+    )
+
+
+def _keep(
+    use_case: UseCase,
+    candidate: Candidate,
+    platform: Platform,
+    fitted: "Fitted",
+    parts: "dict[str, pd.DataFrame]",
+    tags: dict[str, str],
+) -> tuple[str, str]:
+    from modelyard.models.fit import pictures
+    from modelyard.stores.registry import Training
+
+    LOGGER.info("keeping %s in MLflow", candidate.name)
+    training = Training(
+        use_case=use_case.name,
+        candidate=candidate.name,
+        tags=tags,
+        parameters=_parameters(use_case, candidate),
+        metrics=_metrics(fitted),
+        files=fitted.files,
+    )
+    shown = pictures(fitted, parts["test"], use_case.seed)
+    return platform.registry.log(training, fitted.pipeline, fitted.contract, shown, parts)
+
+
+def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
+    return {
+        "estimator": candidate.estimator,
+        "scale": candidate.scale,
+        "seed": use_case.seed,
+        **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
+        **candidate.parameters,
+    }
+
+
+def _metrics(fitted: "Fitted") -> dict[str, float]:
+    return {
+        **{f"validation_{name}": value for name, value in fitted.validation.items()},
+        **{f"test_{name}": value for name, value in fitted.test.items()},
+        **{f"baseline_{name}": value for name, value in fitted.baseline.items()},
+        "threshold": fitted.contract.threshold,
+        "compiled_difference": fitted.agreement.largest_difference,
+    }

@@ -1,0 +1,312 @@
+"""The model registry: MLflow's, with one alias for the model in production and one for what the gate is judging.
+
+What only asks (which version is in production, is a run still there) goes straight to MLflow's REST API: importing
+its client takes three seconds, which a step that finds everything done already, or an API that polls, need not spend.
+Whatever writes or moves files goes through the client.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import requests
+import tenacity
+
+from modelyard.contract import Contract, Frozen
+from modelyard.errors import NothingToWorkOn, ServiceUnavailable, StepFailed
+
+PRODUCTION = "production"
+CHALLENGER = "challenger"
+# For people who look for the word: the tag of the version that has the alias `production`.
+STAGE_TAG = "stage"
+STAGE_PRODUCTION = "Production"
+
+TIMEOUT_SECONDS = 10
+ATTEMPTS = 4
+PAGE = 1000
+NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+
+# Classes of scikit-learn that skops does not know of itself and that do nothing when they are read.
+TRUSTED_TYPES = (
+    "numpy.dtype",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Training(Frozen):
+    """What is kept of a training in MLflow, beside the model itself.
+
+    Attributes:
+        use_case: Name of the experiment and of the registered model.
+        candidate: Name of the run.
+        tags: Where the model comes from: snapshot, fingerprint, git revision.
+        parameters: What it was trained with.
+        metrics: How it does.
+        files: Files that travel with the model, by name.
+    """
+
+    use_case: str
+    candidate: str
+    tags: dict[str, str]
+    parameters: dict[str, Any]
+    metrics: dict[str, float]
+    files: dict[str, bytes]
+
+
+class Version(Frozen):
+    """A registered version.
+
+    Attributes:
+        number: Its number.
+        run_id: The run that trained it.
+        tags: What is known of it.
+        aliases: Its aliases.
+    """
+
+    number: int
+    run_id: str
+    tags: dict[str, str]
+    aliases: tuple[str, ...] = ()
+
+
+class Registry:
+    """Registered models and their runs on a tracking server."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri.rstrip("/")
+
+    def in_production(self) -> dict[str, int]:
+        """The version in production of every use case that has one."""
+        found = self._ask("registered-models/search", max_results=PAGE).get("registered_models", [])
+        versions = {model["name"]: _aliases(model).get(PRODUCTION) for model in found}
+        return {name: version for name, version in versions.items() if version is not None}
+
+    def aliased(self, use_case: str, alias: str) -> int | None:
+        """The version that an alias names, if there is one."""
+        model = self._ask("registered-models/get", name=use_case).get("registered_model", {})
+        return _aliases(model).get(alias)
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run is there and was not deleted."""
+        run = self._ask("runs/get", run_id=run_id).get("run", {})
+        return bool(run.get("info", {}).get("lifecycle_stage") == "active")
+
+    def versions(self, use_case: str) -> list[Version]:
+        """All versions of a use case, the newest first."""
+        answer = self._ask("model-versions/search", filter=f"name='{use_case}'", max_results=PAGE)
+        found = [_version(each) for each in answer.get("model_versions", [])]
+        return sorted(found, key=lambda version: version.number, reverse=True)
+
+    def version(self, use_case: str, number: int) -> Version:
+        """One version.
+
+        Raises:
+            NothingToWorkOn: There is no such version.
+        """
+        answer = self._ask("model-versions/get", name=use_case, version=str(number))
+        if "model_version" not in answer:
+            raise NothingToWorkOn(f"{use_case} has no version {number} in the registry at {self._uri}")
+        return _version(answer["model_version"])
+
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
+        """Fetches files of a version into a folder.
+
+        Raises:
+            StepFailed: The version has no such file.
+        """
+        with self._mlflow() as mlflow:
+            for name in names:
+                try:
+                    mlflow.artifacts.download_artifacts(f"models:/{use_case}/{number}/{name}", dst_path=str(folder))
+                except OSError as error:
+                    raise StepFailed(f"{use_case} version {number} has no {name}: {error}") from error
+        return folder
+
+    def fitted(self, use_case: str, number: int) -> Any:
+        """The fitted pipeline of a version, read by skops with the fixed list of trusted types."""
+        with self._mlflow() as mlflow:
+            return mlflow.sklearn.load_model(f"models:/{use_case}/{number}")
+
+    def close_unfinished(self, use_case: str, fingerprint: str) -> None:
+        """Marks runs of a training that was killed as killed, before the same training is done again."""
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            experiment = client.get_experiment_by_name(use_case)
+            if experiment is None:
+                return
+            condition = f"tags.fingerprint = '{fingerprint}' and attributes.status = 'RUNNING'"
+            for run in client.search_runs([experiment.experiment_id], condition):
+                client.set_terminated(run.info.run_id, "KILLED")
+
+    def log(
+        self, training: Training, pipeline: Any, contract: Contract, figures: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[str, str]:
+        """Keeps a training: a run with everything that is known of it, and the model with its files.
+
+        Args:
+            training: What is known of it.
+            pipeline: The fitted scikit-learn pipeline.
+            contract: Becomes the model's signature.
+            figures: Pictures by name.
+            data: The frame of each part that it was trained or judged on.
+
+        Returns:
+            The run's id and the model's address.
+        """
+        with self._mlflow() as mlflow:
+            mlflow.set_experiment(training.use_case)
+            with mlflow.start_run(run_name=training.candidate, tags=training.tags) as run:
+                mlflow.log_params(training.parameters)
+                mlflow.log_metrics(training.metrics)
+                for part, frame in data.items():
+                    _log_data(mlflow, training, contract, part, frame)
+                for name, figure in figures.items():
+                    mlflow.log_figure(figure, f"plots/{name}.png")
+                return run.info.run_id, _log_model(mlflow, training, pipeline, contract)
+
+    def register(self, use_case: str, run_id: str, model_uri: str, tags: Mapping[str, str]) -> int:
+        """The version of a run's model; the one that is there already, if there is one."""
+        known = [version.number for version in self.versions(use_case) if version.run_id == run_id]
+        if known:
+            return known[0]
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            if "registered_model" not in self._ask("registered-models/get", name=use_case):
+                client.create_registered_model(use_case)
+            return int(client.create_model_version(use_case, model_uri, run_id, tags=dict(tags)).version)
+
+    def set_alias(self, use_case: str, alias: str, number: int) -> None:
+        """Points an alias at a version; with `production` moves the tag that mirrors it."""
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            before = self.aliased(use_case, alias)
+            client.set_registered_model_alias(use_case, alias, str(number))
+            if alias == PRODUCTION:
+                if before not in (None, number):
+                    client.delete_model_version_tag(use_case, str(before), STAGE_TAG)
+                client.set_model_version_tag(use_case, str(number), STAGE_TAG, STAGE_PRODUCTION)
+
+    def remove_alias(self, use_case: str, alias: str) -> None:
+        """Takes an alias away, if it is there."""
+        if self.aliased(use_case, alias) is not None:
+            with self._mlflow() as mlflow:
+                mlflow.MlflowClient().delete_registered_model_alias(use_case, alias)
+
+    def tag(self, use_case: str, number: int, tags: Mapping[str, str]) -> None:
+        """Writes tags of a version."""
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            for key, value in tags.items():
+                client.set_model_version_tag(use_case, str(number), key, value)
+
+    def delete(self, use_case: str, number: int) -> None:
+        """Removes a version from the registry; its run stays."""
+        with self._mlflow() as mlflow:
+            mlflow.MlflowClient().delete_model_version(use_case, str(number))
+
+    def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
+        url = f"{self._uri}/api/2.0/mlflow/{route}"
+        try:
+            response = _get(url, parameters)
+            if response.status_code == requests.codes.not_found and NOT_FOUND in response.text:
+                return {}
+            response.raise_for_status()
+            return dict(response.json())
+        except requests.RequestException as error:
+            raise self._unavailable(error) from error
+
+    @contextmanager
+    def _mlflow(self) -> Iterator[Any]:
+        """The client, pointed at this server.
+
+        Raises:
+            ServiceUnavailable: The server does not answer, or answers that it cannot.
+        """
+        # The client itself would try for minutes and say it in a screenful.
+        self._ask("registered-models/search", max_results=1)
+        import mlflow
+        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+        from mlflow.exceptions import MlflowException
+
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(ATTEMPTS)
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(self._uri)
+        try:
+            yield mlflow
+        except (MlflowException, requests.RequestException) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> ServiceUnavailable:
+        reason = str(error).splitlines()[0][:300]
+        return ServiceUnavailable(f"the tracking server at {self._uri} does not answer as it should: {reason}")
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
+    stop=tenacity.stop_after_attempt(ATTEMPTS),
+    wait=tenacity.wait_exponential(multiplier=0.5),
+    reraise=True,
+)
+def _get(url: str, parameters: Mapping[str, object]) -> requests.Response:
+    return requests.get(url, params={k: str(v) for k, v in parameters.items()}, timeout=TIMEOUT_SECONDS)
+
+
+def _aliases(model: Mapping[str, Any]) -> dict[str, int]:
+    return {each["alias"]: int(each["version"]) for each in model.get("aliases", [])}
+
+
+def _version(answer: Mapping[str, Any]) -> Version:
+    return Version(
+        number=int(answer["version"]),
+        run_id=answer.get("run_id", ""),
+        tags={tag["key"]: tag["value"] for tag in answer.get("tags", [])},
+        aliases=tuple(answer.get("aliases", ())),
+    )
+
+
+def _log_data(mlflow: Any, training: Training, contract: Contract, part: str, frame: Any) -> None:
+    snapshot = training.tags["snapshot_id"]
+    data = mlflow.data.from_pandas(
+        frame, name=f"{training.use_case} {part}", targets=contract.target.name, digest=snapshot
+    )
+    mlflow.log_input(data, context=part, tags={"snapshot_id": snapshot})
+
+
+def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contract) -> str:
+    model = mlflow.sklearn.log_model(
+        pipeline,
+        name=training.candidate,
+        serialization_format="skops",
+        skops_trusted_types=list(TRUSTED_TYPES),
+        signature=_signature(contract),
+        pip_requirements=_requirements(),
+    )
+    with TemporaryDirectory() as folder:
+        for name, content in training.files.items():
+            (Path(folder) / name).write_bytes(content)
+        mlflow.MlflowClient().log_model_artifacts(model.model_id, folder)
+    return str(model.model_uri)
+
+
+def _signature(contract: Contract) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    inputs = [ColSpec(DataType.float if f.is_numeric else DataType.string, f.name) for f in contract.features]
+    labels = contract.target.classes
+    texts = bool(labels) and isinstance(labels[0], str)
+    output = DataType.string if texts else DataType.long if labels else DataType.double
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(output, contract.target.name)]))
+
+
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "skops")]

@@ -1,0 +1,93 @@
+"""What the gate said of each version, and so which version was in production before which."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Engine
+
+from modelyard.contract import Frozen
+from modelyard.stores.database import statement, transaction
+
+
+class Verdict(StrEnum):
+    """What became of a version at the gate."""
+
+    PROMOTED = "promoted"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    FORCED = "forced"
+    ROLLED_BACK = "rolled back"
+
+
+class KeptVerdict(Frozen):
+    """One verdict as it is kept.
+
+    Attributes:
+        use_case: Name of the use case.
+        model_version: The version it is about; for a roll-back the version that came back.
+        previous_version: The version that was in production until then.
+        verdict: What became of it.
+        reasons: Sentences: of the gate, or of who forced it.
+        decided_at: When.
+    """
+
+    use_case: str
+    model_version: int
+    previous_version: int | None
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    decided_at: datetime
+
+
+class Verdicts:
+    """The table of verdicts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def keep(
+        self,
+        use_case: str,
+        version: int,
+        previous: int | None,
+        verdict: Verdict,
+        reasons: Sequence[str] = (),
+        numbers: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Adds a verdict."""
+        row = {
+            "use_case": use_case,
+            "model_version": version,
+            "previous_version": previous,
+            "verdict": verdict.value,
+            "reasons": json.dumps(list(reasons)),
+            "numbers": json.dumps(dict(numbers or {})),
+        }
+        with transaction(self._engine) as connection:
+            connection.execute(statement("keep_verdict"), row)
+
+    def newest(self, use_case: str, limit: int = 1) -> list[KeptVerdict]:
+        """The newest verdicts of a use case, the newest first."""
+        with transaction(self._engine) as connection:
+            rows = connection.execute(statement("newest_verdicts"), {"use_case": use_case, "limit": limit})
+            return [KeptVerdict(**row) for row in rows.mappings()]
+
+    def before(self, use_case: str, version: int) -> int | None:
+        """The version that was in production before a version came into it, if there was one."""
+        with transaction(self._engine) as connection:
+            found = connection.scalar(statement("version_before"), {"use_case": use_case, "model_version": version})
+        return None if found is None else int(found)
+
+    def objections(self, use_case: str, version: int) -> list[str]:
+        """Why a version must not come into production by itself: it was there and was taken out."""
+        with transaction(self._engine) as connection:
+            found = connection.execute(
+                statement("roll_back_of"), {"use_case": use_case, "model_version": version}
+            ).first()
+        if found is None:
+            return []
+        return [f"it was taken out of production on {found.decided_at:%Y-%m-%d at %H:%M} ({found.reasons[0]})"]
