@@ -7,7 +7,7 @@ library: estimators are named and resolved when a step runs, so that reading a u
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType

@@ -1,0 +1,1 @@
+"""When things run. Wiring only: what the steps do is in the package `modelyard`."""

@@ -1,0 +1,110 @@
+"""Where a step runs: one factory, whatever STEP_RUNNER says, and what its exit code means to Airflow."""
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.hooks.subprocess import SubprocessHook
+from airflow.sdk import Asset, BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from modelyard.errors import BadInput, Refused
+from modelyard.settings import Settings
+from modelyard.usecase import UseCase
+
+# The same input or the same model would be refused again.
+NOT_RETRIED = frozenset({BadInput.exit_code, Refused.exit_code})
+# What an asset's event tells the DAG that it starts.
+KEY_IN_EVENT = "pipeline_run"
+PIPELINE_RUN = "{{ pipeline_run(dag_run, triggering_asset_events) }}"
+
+
+def step(
+    settings: Settings,
+    use_case: UseCase,
+    name: str,
+    *,
+    task_id: str | None = None,
+    options: Sequence[str] = (),
+    updates: Asset | None = None,
+) -> BaseOperator:
+    """The task that runs a step where `settings` say.
+
+    Args:
+        settings: `step_runner` decides.
+        use_case: Whose step it is.
+        name: The step, as the command line knows it.
+        task_id: Name of the task; None: the step's name.
+        options: More options of the step, as templates; what renders to nothing is left out.
+        updates: The asset whose consumers start when the step is done; its event carries the pipeline run's key.
+    """
+    operator = {"process": StepProcess}[settings.step_runner]
+    return operator(
+        task_id=task_id or name,
+        arguments=[name, "--use-case", use_case.name, "--run", PIPELINE_RUN, *options],
+        outlets=[updates] if updates else [],
+    )
+
+
+def pipeline_run(dag_run: Any, triggering_asset_events: Mapping[Any, Collection[Any]]) -> str:
+    """The key under which the steps of one pipeline run find each other's results.
+
+    It is the run of the DAG that started it all: handed on in the events of the assets, so that every DAG of the
+    chain uses the same one. A DAG that was started by hand starts a pipeline run of its own.
+    """
+    events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
+    newest = max(events, key=lambda event: event.timestamp, default=None)
+    handed_on = newest.extra.get(KEY_IN_EVENT) if newest else None
+    return str(handed_on or f"{dag_run.dag_id}/{dag_run.run_id}")
+
+
+def check_exit_code(exit_code: int, last_line: str) -> None:
+    """Fails the task of a step that failed.
+
+    Args:
+        exit_code: What the step ended with.
+        last_line: The last line that it wrote: its reason, in a sentence.
+
+    Raises:
+        AirflowFailException: Trying again would change nothing.
+        AirflowException: It may go better next time.
+    """
+    if exit_code in NOT_RETRIED:
+        raise AirflowFailException(last_line)
+    if exit_code:
+        raise AirflowException(last_line or f"the step ended with exit code {exit_code}")
+
+
+class StepProcess(BaseOperator):
+    """Runs a step as a process beside Airflow: same machine, same environment, same Python.
+
+    Attributes:
+        arguments: What follows `modelyard` on the command line; templates.
+    """
+
+    template_fields = ("arguments",)
+
+    def __init__(self, *, arguments: Sequence[str], **task: Any) -> None:
+        super().__init__(**task)
+        self.arguments = arguments
+
+    @cached_property
+    def hook(self) -> SubprocessHook:
+        """Runs the process and writes what it says into the task's log."""
+        return SubprocessHook()
+
+    def execute(self, context: Context) -> None:
+        """Runs the step to its end and tells those who wait for its asset."""
+        command = [str(Path(sys.executable).with_name("modelyard")), *filter(None, self.arguments)]
+        # Settings are read from config.env in the working folder: that of the scheduler, not a temporary one.
+        result = self.hook.run_command(command, cwd=str(Path.cwd()))
+        check_exit_code(result.exit_code, result.output)
+        key = pipeline_run(context["dag_run"], context["triggering_asset_events"])
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {KEY_IN_EVENT: key}
+
+    def on_kill(self) -> None:
+        """Ends the step's process when its task is ended from outside."""
+        self.hook.send_sigterm()  # type: ignore[no-untyped-call]
