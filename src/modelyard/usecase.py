@@ -28,6 +28,7 @@ RESERVED_NAMES = frozenset(
         "predictions",
         "rejected_records",
         "schema_migrations",
+        "served_models",
         "snapshots",
         "step_results",
     }

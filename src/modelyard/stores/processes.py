@@ -14,9 +14,10 @@ class ApiProcess(Frozen):
     Attributes:
         host: Its machine.
         pid: Its process id there.
-        model_version: The version that answers.
-        offered_version: The version in production as it knows it.
-        proof: `ok`, or `failed`: the offered version did not answer its example as it did at training.
+        model_version: The version that answers, if there is one.
+        offered_version: The version in production as it knows it, if it knows one.
+        proof: `ok`, or `failed`: the offered version did not answer its example as it did at training; None: it
+            has not looked at one yet.
         detail: A sentence about it.
         seen_at: When it said so.
     """
@@ -25,7 +26,7 @@ class ApiProcess(Frozen):
     pid: int
     model_version: int | None
     offered_version: int | None
-    proof: str
+    proof: str | None
     detail: str
     seen_at: datetime
 

@@ -65,19 +65,28 @@ create table predictions (
 );
 create index on predictions (use_case, created_at);
 
+-- An API process that runs, known by its heartbeat. It has one row, whether it serves something yet or not, so that
+-- a first version waits for it too.
 create table api_processes (
-    process_id uuid not null,
-    use_case text not null,
+    process_id uuid primary key,
     host text not null,
     pid integer not null,
+    started_at timestamptz not null default now(),
+    seen_at timestamptz not null default now()
+);
+create index on api_processes (seen_at);
+
+-- What such a process serves of each use case. offered_version is the version in production as it knows it,
+-- model_version the one that answers; proof says whether the offered one answered its example as at training.
+create table served_models (
+    process_id uuid not null references api_processes on delete cascade,
+    use_case text not null,
     model_version bigint,
-    proof text not null,
+    offered_version bigint not null,
+    proof text not null check (proof in ('ok', 'failed')),
     detail text not null default '',
-    started_at timestamptz not null,
-    seen_at timestamptz not null,
     primary key (process_id, use_case)
 );
-create index on api_processes (use_case, seen_at);
 
 grant select, insert, update, delete on all tables in schema public to pipeline;
 grant usage on all sequences in schema public to pipeline;
@@ -85,7 +94,7 @@ grant create on schema public to pipeline;
 
 -- The API answers: it adds predictions and tells what it serves, and reads and changes nothing else.
 grant insert on predictions to api;
-grant select, insert, update, delete on api_processes to api;
+grant select, insert, update, delete on api_processes, served_models to api;
 
 grant select on all tables in schema public to explorer;
 alter default privileges for role pipeline in schema public grant select on tables to explorer;
