@@ -70,6 +70,12 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
         yield server.uri()
 
 
+def running_mlflow(home: Path, postgres: Postgres) -> str | None:
+    """The tracking URI of a home's MLflow server if it runs and answers; nothing is started."""
+    server = _Server(home, postgres, None)
+    return server.uri() if server.is_running() else None
+
+
 class _Server:
     """The processes of the MLflow server of one home, for `shared`."""
 
