@@ -90,9 +90,9 @@ class Gate(Frozen):
         minimum_test_records: With fewer test records nothing is promoted.
     """
 
-    level: float = Field(default=0.95, gt=0.5, lt=1)
-    baseline_margin: float = Field(default=0.0, ge=0)
-    champion_margin: float = Field(default=0.01, ge=0)
+    level: float = Field(default=0.99, gt=0.5, lt=1)
+    baseline_margin: float = Field(default=0.02, ge=0)
+    champion_margin: float = Field(default=0.02, ge=0)
     resamples: int = Field(default=1000, ge=100)
     minimum_test_records: int = Field(default=100, ge=1)
 

@@ -1,0 +1,87 @@
+# The verbs. `make help` lists them; each sets up what it needs first.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+USE_CASE ?=
+SOURCE ?=
+MODELYARD_HOME ?= .modelyard
+export MODELYARD_HOME
+
+VENV := .venv
+BIN := $(VENV)/bin
+# uv from PATH, or one of our own in a private place.
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+# No list names an index: packages come from wherever this machine gets them.
+COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" pyproject.toml
+SERVING := --extra api
+LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra local --extra build
+
+.PHONY: help
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(VENV)/.local ## Run the whole loop once and show it (USE_CASE=name SOURCE=file.csv)
+	@$(BIN)/modelyard demo $(if $(USE_CASE),--use-case "$(USE_CASE)") $(if $(SOURCE),--source "$(SOURCE)")
+
+.PHONY: up-local
+up-local: $(VENV)/.local ## Start the platform as native processes
+	@$(BIN)/modelyard up-local
+
+.PHONY: down-local
+down-local: $(VENV)/.local ## Stop the native processes; the data stays
+	@$(BIN)/modelyard down-local
+
+.PHONY: check
+check: $(VENV)/.dev ## Lint, check formatting, types and architecture; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m pytest
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
+	@$(BIN)/python -m benchmarks.run
+
+.PHONY: lock
+lock: $(UV) ## Resolve all dependencies anew into requirements/
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" requirements/uv.in -o requirements/uv.txt
+	@$(COMPILE) --all-extras -o requirements/all.txt
+	@$(COMPILE) -c requirements/all.txt $(SERVING) -o requirements/api.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove all local state (MODELYARD_HOME) and the environment
+	@if [ -x $(BIN)/modelyard ] && [ -d "$(MODELYARD_HOME)" ]; then $(BIN)/modelyard down-local; fi
+	@rm -rf -- "$(MODELYARD_HOME)" $(VENV) .tools
+
+$(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python $(UV)
+	@echo "installing the environment into $(VENV) (about a minute)" >&2
+	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/local.txt
+	@$(UV) pip install -q --python $(VENV) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.local
+	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.python: $(UV)
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
+	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads $(VENV)
+	@touch $@
+
+.tools/uv/bin/uv: requirements/uv.txt
+	@echo "installing uv into .tools" >&2
+	@$(PYTHON) -m venv .tools/uv
+	@.tools/uv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@

@@ -1,0 +1,235 @@
+"""The command `modelyard`: one sub-command a step. Results go to stdout, everything else to stderr."""
+
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+
+from modelyard.errors import BadInput, ModelyardError, Refused
+from modelyard.settings import Settings, read_settings
+from modelyard.steps.platform import Platform
+from modelyard.stores.verdicts import Verdict
+from modelyard.usecase import UseCase, find_use_case
+
+app = typer.Typer(
+    help="From raw data to a monitored prediction service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+UseCaseName = Annotated[str, typer.Option("--use-case", help="Name of the use case.", show_default=False)]
+PipelineRun = Annotated[
+    str | None, typer.Option("--run", help="Key of the pipeline run that this step belongs to; a new one if not given.")
+]
+Step = Callable[[UseCase, Platform, str], BaseModel]
+
+
+@app.command()
+def load(
+    use_case: UseCaseName,
+    source: Annotated[str | None, typer.Option(help="File or URL of the records; else what the use case says.")] = None,
+    run: PipelineRun = None,
+) -> None:
+    """Load records into the raw database: idempotent, bad ones quarantined."""
+    from modelyard.sources.locate import resolve
+    from modelyard.steps.load import load
+
+    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
+        settings = platform.settings
+        where = source if source is not None else resolve(found.source, settings.data_url)
+        return load(found, where, platform.raw, settings.allowed_bad_share)
+
+    _run_step("load", use_case, run, step, tracking=False)
+
+
+@app.command()
+def preprocess(use_case: UseCaseName, run: PipelineRun = None) -> None:
+    """Make a snapshot of the newest records, parted into training, validation and test."""
+    from modelyard.steps.preprocess import preprocess
+
+    _run_step("preprocess", use_case, run, lambda found, p, _: preprocess(found, p.raw, p.clean), tracking=False)
+
+
+@app.command()
+def train(
+    use_case: UseCaseName,
+    candidate: Annotated[str | None, typer.Option(help="Only this candidate; else all, one after the other.")] = None,
+    run: PipelineRun = None,
+) -> None:
+    """Train the candidates on the snapshot; those that are trained already are kept."""
+    from modelyard.steps.train import train
+
+    names = [candidate] if candidate else [each.name for each in _find(use_case, read_settings()).candidates]
+    key = run or _new_run()
+    with ExitStack() as stack:
+        platform = _connect(stack, tracking=True)
+        for name in names:
+            _keep_and_print(
+                "train", use_case, key, platform, lambda found, p, k, name=name: train(found, name, p, k), part=name
+            )
+
+
+@app.command()
+def compare(use_case: UseCaseName, run: PipelineRun = None) -> None:
+    """Choose the best candidate and register it as the challenger."""
+    from modelyard.steps.compare import compare
+
+    _run_step("compare", use_case, run, compare)
+
+
+@app.command()
+def promote(
+    use_case: UseCaseName,
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why the gate is overruled; kept with the verdict.")] = "",
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Nobody is there to approve: a manual use case's challenger waits.")
+    ] = False,
+    run: PipelineRun = None,
+) -> None:
+    """Let the gate judge the challenger; if it passes, it goes into production."""
+    from modelyard.steps.promote import promote
+
+    if reason and not force:
+        raise BadInput("--reason goes with --force")
+    force_reason = reason if force else None
+
+    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
+        return promote(found, platform, unattended=unattended, force_reason=force_reason)
+
+    result = _run_step("promote", use_case, run, step)
+    verdict = result.model_dump()
+    if verdict["verdict"] is Verdict.REFUSED:
+        raise Refused(f"{use_case} version {verdict['version']} was refused: {'; '.join(verdict['reasons'])}")
+
+
+@app.command()
+def rollback(use_case: UseCaseName, run: PipelineRun = None) -> None:
+    """Put the version back into production that was there before."""
+    from modelyard.steps.promote import rollback
+
+    _run_step("rollback", use_case, run, lambda found, platform, _: rollback(found, platform))
+
+
+@app.command()
+def deploy(use_case: UseCaseName, run: PipelineRun = None) -> None:
+    """Wait until every API process serves the version in production."""
+    from modelyard.steps.deploy import deploy
+
+    _run_step("deploy", use_case, run, lambda found, platform, _: deploy(found, platform))
+
+
+@app.command()
+def prune(use_case: UseCaseName, run: PipelineRun = None) -> None:
+    """Remove versions and snapshots that are older than what the settings keep."""
+    from modelyard.steps.prune import prune
+
+    _run_step("prune", use_case, run, lambda found, platform, _: prune(found, platform))
+
+
+@app.command()
+def url(
+    database: Annotated[str, typer.Argument(help="raw_data or clean_data")],
+    role: Annotated[str, typer.Option(help="pipeline, api or explorer; of the embedded database.")] = "pipeline",
+) -> None:
+    """Print the URL of a database."""
+    from modelyard.local.status import database_url
+
+    typer.echo(database_url(read_settings(), database, role))
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what runs, which versions are in production, and how many rows there are."""
+    from modelyard.local.status import show_status
+
+    show_status(read_settings(), as_json=as_json)
+
+
+@app.command()
+def demo(
+    use_case: Annotated[str | None, typer.Option("--use-case", help="Which use case; else the default one.")] = None,
+    source: Annotated[str | None, typer.Option(help="File or URL of the records; else what the use case says.")] = None,
+) -> None:
+    """Run the whole loop once, from records to a logged prediction, and show it."""
+    from modelyard.local.demo import run_demo
+
+    settings = read_settings()
+    raise typer.Exit(run_demo(settings, use_case or settings.default_use_case, source))
+
+
+@app.command("up-local")
+def up_local() -> None:
+    """Start the platform as native processes."""
+    from modelyard.local.platform import up_local
+
+    up_local(read_settings())
+
+
+@app.command("down-local")
+def down_local() -> None:
+    """Stop the platform's native processes."""
+    from modelyard.local.platform import down_local
+
+    down_local(read_settings())
+
+
+def main() -> None:
+    """Runs the command line; the only place where errors become exit codes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        app()
+    except ModelyardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    # An exception, so that what was started is stopped.
+    sys.exit(128 + number)
+
+
+def _run_step(step: str, use_case: str, run: str | None, work: Step, *, tracking: bool = True) -> BaseModel:
+    _find(use_case, read_settings())
+    with ExitStack() as stack:
+        platform = _connect(stack, tracking=tracking)
+        return _keep_and_print(step, use_case, run or _new_run(), platform, work)
+
+
+def _connect(stack: ExitStack, *, tracking: bool) -> Platform:
+    from modelyard.local.services import stores
+
+    return stack.enter_context(stores(read_settings(), tracking=tracking))
+
+
+def _keep_and_print(
+    step: str, use_case: str, run: str, platform: Platform, work: Step, part: str = ""
+) -> BaseModel:
+    started = time.perf_counter()
+    result = work(_find(use_case, platform.settings), platform, run)
+    seconds = time.perf_counter() - started
+    platform.results.keep(run, use_case, step, result, seconds, part)
+    line = {"run": run, "step": step, "use_case": use_case, "seconds": round(seconds, 3)}
+    typer.echo(json.dumps({**line, **result.model_dump(mode="json")}))
+    return result
+
+
+def _find(use_case: str, settings: Settings) -> UseCase:
+    return find_use_case(use_case, settings.use_cases_path)
+
+
+def _new_run() -> str:
+    return f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
