@@ -215,9 +215,7 @@ def _connect(stack: ExitStack, *, tracking: bool) -> Platform:
     return stack.enter_context(stores(read_settings(), tracking=tracking))
 
 
-def _keep_and_print(
-    step: str, use_case: str, run: str, platform: Platform, work: Step, part: str = ""
-) -> BaseModel:
+def _keep_and_print(step: str, use_case: str, run: str, platform: Platform, work: Step, part: str = "") -> BaseModel:
     started = time.perf_counter()
     result = work(_find(use_case, platform.settings), platform, run)
     seconds = time.perf_counter() - started

@@ -332,7 +332,7 @@ def _required_and_new(feature: Feature, known: set[str]) -> bool:
 def _narrowed(older: Feature, newer: Feature) -> list[str]:
     broken = []
     if newer.type is not older.type and (older.type, newer.type) != (FeatureType.INTEGER, FeatureType.NUMBER):
-        broken.append(f"feature {older.name} was a {older.type} and is a {newer.type}")
+        broken.append(f"feature {older.name} was of type {older.type} and is of type {newer.type}")
     if older.nullable and not newer.nullable:
         broken.append(f"feature {older.name} could be left out and must be given")
     if not older.valid.within(newer.valid):

@@ -18,6 +18,8 @@ from modelyard.models.tabular import FINAL_STEP
 TOLERANCE = 1e-4
 # The newest that skl2onnx 1.20 has been tested with.
 OPSET = 21
+# The converter's messages may hold the whole model.
+REASON_LENGTH = 200
 
 
 class Agreement(Frozen):
@@ -59,7 +61,8 @@ def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
         model = convert_sklearn(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
     except (RuntimeError, NotImplementedError, NameError, TypeError, ValueError) as error:
         estimator = type(pipeline.named_steps[FINAL_STEP]).__name__
-        raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {error}") from error
+        reason = str(error).partition("\n")[0][:REASON_LENGTH]
+        raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {reason}") from error
     return cast(bytes, model.SerializeToString())
 
 

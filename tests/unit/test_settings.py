@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import BadInput
+from modelyard.settings import Settings, read_settings
+
+CONFIG = Path(__file__).parents[2] / "config.env"
+
+
+def documented() -> dict[str, str]:
+    lines = CONFIG.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return {name.lower(): value for name, value in pairs}
+
+
+def test_config_env_documents_every_setting_and_no_other() -> None:
+    assert set(documented()) == set(Settings.model_fields)
+
+
+def test_every_setting_in_config_env_has_words_above_it() -> None:
+    blocks = CONFIG.read_text(encoding="utf-8").split("\n\n")
+    silent = [block for block in blocks if "=" in block.replace("#", "") and not block.startswith("#")]
+    # The ports need no more words than their block has.
+    assert silent == []
+
+
+def test_the_values_in_config_env_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert Settings(_env_file=CONFIG) == Settings(_env_file=None)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config.env").write_text("API_PORT=9001\nMLFLOW_PORT=9002\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("API_PORT", "9003")
+    monkeypatch.delenv("MLFLOW_PORT", raising=False)
+    settings = read_settings()
+    assert (settings.api_port, settings.mlflow_port) == (9003, 9002)
+
+
+def test_an_impossible_value_is_a_sentence_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PORT", "70000")
+    with pytest.raises(BadInput, match=r"API_PORT: Input should be less than or equal to 65535"):
+        read_settings()
+
+
+def test_no_secret_is_shown() -> None:
+    shown = repr(
+        Settings(_env_file=None, raw_database_url="postgresql+psycopg2://a:hidden@b/c", airflow_password="hidden")
+    )
+    assert "hidden" not in shown
