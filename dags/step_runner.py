@@ -65,16 +65,17 @@ def check_exit_code(exit_code: int, last_line: str) -> None:
 
     Args:
         exit_code: What the step ended with.
-        last_line: The last line that it wrote: its reason, in a sentence.
+        last_line: The last line that it wrote: `error: ` and its reason, in a sentence.
 
     Raises:
         AirflowFailException: Trying again would change nothing.
         AirflowException: It may go better next time.
     """
+    reason = last_line.removeprefix("error: ") or f"the step ended with exit code {exit_code}"
     if exit_code in NOT_RETRIED:
-        raise AirflowFailException(last_line)
+        raise AirflowFailException(reason)
     if exit_code:
-        raise AirflowException(last_line or f"the step ended with exit code {exit_code}")
+        raise AirflowException(reason)
 
 
 class StepProcess(BaseOperator):

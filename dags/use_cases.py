@@ -95,7 +95,13 @@ def train_model(settings: Settings, use_case: UseCase) -> DAG:
             step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name])
             for name in (candidate.name for candidate in use_case.candidates)
         ]
-        chain(trained, *(step(settings, use_case, name) for name in ("compare", "promote", "deploy")))
+        chain(
+            trained,
+            step(settings, use_case, "compare"),
+            # A use case that wants a person's approval keeps its model waiting for `modelyard promote`.
+            step(settings, use_case, "promote", options=["--unattended"]),
+            step(settings, use_case, "deploy"),
+        )
     return dag
 
 

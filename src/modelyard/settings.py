@@ -84,3 +84,14 @@ def read_settings(**overrides: object) -> Settings:
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that this one starts: its own, with changes."""
     return {**os.environ, **changes}
+
+
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The environment variables that give another process these settings, wherever its working folder is."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    values["modelyard_home"] = settings.home
+    if settings.use_cases_path is not None:
+        values["use_cases_path"] = settings.use_cases_path.resolve()
+    if "://" not in settings.data_url:
+        values["data_url"] = Path(settings.data_url).resolve()
+    return {name.upper(): str(value) for name, value in values.items()}

@@ -1,0 +1,303 @@
+"""Airflow in a home: its configuration, its database's tables, and what we ask its REST API."""
+
+import base64
+import contextlib
+import importlib.metadata
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from configparser import ConfigParser
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+
+from modelyard.errors import ServiceUnavailable, StepFailed
+from modelyard.local.postgres import Postgres
+from modelyard.settings import Settings, child_environment
+from modelyard.stores.database import make_engine, statement, transaction
+
+# Each takes about 50 MB; two cores keep no more of them busy.
+PARALLEL_TASKS = 4
+# A new or changed file is seen after so many seconds.
+REFRESH_SECONDS = 30
+# A token that expires while a long task runs has ended tasks; this one outlives them.
+TASK_TOKEN_SECONDS = 24 * 60 * 60
+FERNET_KEY_BYTES = 32
+REQUEST_TIMEOUT_SECONDS = 30
+
+Json = dict[str, Any]
+Configuration = Mapping[str, Mapping[str, str]]
+
+
+def airflow_home(home: Path) -> Path:
+    """Where Airflow keeps its configuration and logs: AIRFLOW_HOME, also for its own command line."""
+    return home / "airflow"
+
+
+def airflow_environment(home: Path, changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment for an Airflow process: it says where the configuration is, and nothing else about Airflow.
+
+    Settings of another Airflow that this shell may have would win over the file: they are left out.
+    """
+    environment = child_environment({**changes, "AIRFLOW_HOME": str(airflow_home(home))})
+    return {name: value for name, value in environment.items() if not name.startswith("AIRFLOW__")}
+
+
+def configure_airflow(settings: Settings, postgres: Postgres, port: int, dags: Path) -> None:
+    """Writes Airflow's configuration and its user's password into the home, readable by nobody else.
+
+    Args:
+        settings: Home, address, user and password.
+        postgres: Holds Airflow's database.
+        port: Of its API server.
+        dags: The folder of the DAG files.
+    """
+    folder = airflow_home(settings.home)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "airflow.cfg"
+    known = ConfigParser(interpolation=None)
+    known.read(file)
+    written = ConfigParser(interpolation=None)
+    for section, values in _configuration(settings, postgres, port, dags, _keys(known)).items():
+        # Airflow interpolates.
+        written[section] = {name: value.replace("%", "%%") for name, value in values.items()}
+    with _private(file) as stream:
+        written.write(stream)
+    with _private(_passwords(settings)) as stream:
+        json.dump({settings.airflow_user: settings.airflow_password}, stream)
+
+
+def _configuration(
+    settings: Settings, postgres: Postgres, port: int, dags: Path, keys: Mapping[tuple[str, str], str]
+) -> Configuration:
+    address = reachable(settings.bind_address)
+    sections: dict[str, dict[str, str]] = {
+        "core": {
+            "executor": "LocalExecutor",
+            "parallelism": str(PARALLEL_TASKS),
+            "dags_folder": str(dags),
+            "load_examples": "False",
+            "execution_api_server_url": f"http://{address}:{port}/execution/",
+            "simple_auth_manager_users": f"{settings.airflow_user}:admin",
+            "simple_auth_manager_passwords_file": str(_passwords(settings)),
+        },
+        "database": {"sql_alchemy_conn": postgres.url("airflow", role="airflow")},
+        "api": {
+            "host": settings.bind_address,
+            "port": str(port),
+            "base_url": f"http://{address}:{port}",
+            "workers": "1",
+        },
+        "api_auth": {},
+        "execution_api": {"jwt_expiration_time": str(TASK_TOKEN_SECONDS)},
+        "dag_processor": {
+            "refresh_interval": str(REFRESH_SECONDS),
+            "min_file_process_interval": str(REFRESH_SECONDS),
+        },
+        "usage_data_collection": {"enabled": "False"},
+    }
+    for (section, name), key in keys.items():
+        sections[section][name] = key
+    return sections
+
+
+def _keys(known: ConfigParser) -> dict[tuple[str, str], str]:
+    """The keys that all processes share, made once for a home: what was encrypted stays readable."""
+    return {
+        (section, name): known.get(section, name, fallback="") or new
+        for section, name, new in (
+            ("core", "fernet_key", base64.urlsafe_b64encode(os.urandom(FERNET_KEY_BYTES)).decode()),
+            ("api_auth", "jwt_secret", secrets.token_hex()),
+            ("api", "secret_key", secrets.token_hex()),
+        )
+    }
+
+
+def _passwords(settings: Settings) -> Path:
+    return airflow_home(settings.home) / "passwords.json"
+
+
+def _private(file: Path) -> Any:
+    """A file for writing that only its owner may read, also if it was there with another mode."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    return file.open("w", encoding="utf-8")
+
+
+def reachable(bind_address: str) -> str:
+    """The address at which this machine reaches what is bound to `bind_address`."""
+    return "127.0.0.1" if bind_address in {"0.0.0.0", "::", ""} else bind_address  # noqa: S104 (compared, not bound)
+
+
+def migrate_airflow(home: Path, postgres: Postgres, environment: Mapping[str, str]) -> bool:
+    """Brings Airflow's database to the state that the installed Airflow needs.
+
+    It takes 7 seconds even when there is nothing to do. So the home remembers which version did it for which database.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        StepFailed: It cannot be done; the message names the log.
+    """
+    stamp = airflow_home(home) / "migrated"
+    wanted = f"{importlib.metadata.version('apache-airflow')} {_identity(postgres)}"
+    with contextlib.suppress(FileNotFoundError):
+        if stamp.read_text(encoding="utf-8") == wanted:
+            return False
+    log = home / "logs" / "airflow-migrate.log"
+    with log.open("w") as output:
+        command = [str(Path(sys.executable).with_name("airflow")), "db", "migrate"]
+        done = subprocess.run(
+            command, check=False, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    if done.returncode:
+        raise StepFailed(f"Airflow's database cannot be migrated (log: {log})")
+    stamp.write_text(wanted, encoding="utf-8")
+    return True
+
+
+def _identity(postgres: Postgres) -> str:
+    engine = make_engine(postgres.url("airflow", role="airflow"))
+    try:
+        with transaction(engine) as connection:
+            return str(connection.scalar(statement("database_identity")))
+    finally:
+        engine.dispose()
+
+
+class DagRun(NamedTuple):
+    """A run of a DAG."""
+
+    dag_id: str
+    run_id: str
+
+    @property
+    def path(self) -> str:
+        """Where the REST API has it."""
+        return f"{_dag_path(self.dag_id)}/dagRuns/{quote(self.run_id, safe='')}"
+
+
+class TaskState(NamedTuple):
+    """How a task of a run stands.
+
+    Attributes:
+        task_id: The task.
+        state: As Airflow names it; "" while nothing was decided.
+        try_number: Which attempt it is, from 1.
+    """
+
+    task_id: str
+    state: str
+    try_number: int
+
+
+def _dag_path(dag_id: str) -> str:
+    return f"/api/v2/dags/{quote(dag_id, safe='')}"
+
+
+class AirflowClient:
+    """Airflow's REST API, as far as we need it."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            url: Of the API server.
+            user: Who asks.
+            password: His password.
+        """
+        self.url = url
+        self._login = {"username": user, "password": password}
+        # A proxy is of no use on the way to this machine.
+        self._http = httpx.Client(base_url=url, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def is_parsed_since(self, dag_id: str, moment: str) -> bool:
+        """Whether Airflow has read the DAG's file since then.
+
+        Args:
+            dag_id: The DAG.
+            moment: A time in UTC, in ISO format.
+        """
+        dags = self._get("/api/v2/dags", dag_id_pattern=dag_id, exclude_stale=True)["dags"]
+        return any(dag["dag_id"] == dag_id and (dag["last_parsed_time"] or "") >= moment for dag in dags)
+
+    def import_errors(self) -> list[str]:
+        """What is wrong with DAG files: the last line of each error."""
+        errors = self._get("/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether runs of the DAG wait."""
+        return bool(self._get(_dag_path(dag_id))["is_paused"])
+
+    def pause(self, dag_id: str, paused: bool) -> None:
+        """Lets runs of the DAG wait, or go on."""
+        self._request("PATCH", _dag_path(dag_id), json={"is_paused": paused}, params={"update_mask": "is_paused"})
+
+    def trigger(self, dag_id: str, conf: Json) -> DagRun:
+        """Starts a run with these parameters."""
+        answer = self._request("POST", f"{_dag_path(dag_id)}/dagRuns", json={"logical_date": None, "conf": conf})
+        return DagRun(dag_id, answer["dag_run_id"])
+
+    def state(self, run: DagRun) -> str:
+        """How a run stands: queued, running, success or failed."""
+        return str(self._get(run.path)["state"])
+
+    def tasks(self, run: DagRun) -> list[TaskState]:
+        """How the tasks of a run stand."""
+        return [
+            TaskState(task["task_id"], task["state"] or "", task["try_number"])
+            for task in self._get(f"{run.path}/taskInstances")["task_instances"]
+        ]
+
+    def started_by(self, run: DagRun) -> list[DagRun]:
+        """The runs that events of the assets started which this run updated."""
+        events = self._get("/api/v2/assets/events", source_dag_id=run.dag_id, source_run_id=run.run_id)
+        return [
+            DagRun(started["dag_id"], started["run_id"])
+            for event in events["asset_events"]
+            for started in event["created_dagruns"]
+        ]
+
+    def reason(self, run: DagRun, task: TaskState) -> str:
+        """Why an attempt of a task failed: the message of the exception in its log."""
+        path = f"{run.path}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        lines = self._get(path, full_content=True)["content"]
+        errors = [error for line in lines for error in line.get("error_detail") or ()]
+        return str(errors[-1]["exc_value"]) if errors else f"the log of {task.task_id} says no reason"
+
+    def _get(self, path: str, **parameters: Any) -> Json:
+        return self._request("GET", path, params=parameters)
+
+    def _request(self, method: str, path: str, **more: Any) -> Json:
+        try:
+            if "Authorization" not in self._http.headers:
+                token = self._http.post("/auth/token", json=self._login).raise_for_status().json()["access_token"]
+                self._http.headers["Authorization"] = f"Bearer {token}"
+            response = self._http.request(method, path, **more)
+        except httpx.HTTPStatusError as error:
+            raise ServiceUnavailable(f"Airflow on {self.url} refuses the login: {error.response.text}") from error
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(f"Airflow on {self.url} does not answer: {error}") from error
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise ServiceUnavailable(f"Airflow on {self.url} answers {response.status_code} to {path}: {response.text}")
+        answer: Json = response.json()
+        return answer
+
+
+def airflow_trouble(health: Json) -> str | None:
+    """What keeps Airflow from working, from the answer of its health route; None: nothing."""
+    needed = ("metadatabase", "scheduler", "dag_processor")
+    trouble = [name for name in needed if health.get(name, {}).get("status") != "healthy"]
+    return f"{', '.join(trouble)} not ready" if trouble else None

@@ -1,0 +1,196 @@
+"""The platform as native processes, in the background: up, down, and how it stands.
+
+    python -m modelyard.local.platform
+
+is what stays running: it holds Postgres and MLflow, and honcho with the rest, until it is told to end or one of the
+processes ends by itself. Then all of them end: half a platform is not taken for a whole one.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from modelyard.errors import BadInput, ModelyardError, StepFailed
+from modelyard.local.postgres import PostgresServer
+from modelyard.local.processes import MarkedProcesses, check_port_is_free
+from modelyard.local.progress import Progress
+from modelyard.local.runtime import (
+    PLATFORM_PROCESSES,
+    Holder,
+    Ports,
+    Service,
+    holder_of,
+    local_platform,
+    repository,
+    services_of,
+)
+from modelyard.local.shared import stop_unused
+from modelyard.local.tracking import MlflowProcesses, running_mlflow
+from modelyard.settings import Settings, child_environment, read_settings, settings_environment
+
+STOP_SECONDS = 120
+POLL_SECONDS = 0.2
+WATCH_SECONDS = 1
+ERROR = "error: "
+
+
+def up_local(settings: Settings) -> None:
+    """Starts the platform in the background, waits until all of it answers, and shows where.
+
+    Raises:
+        BadInput: A port is in use, or a demo runs in this home. Nothing was started.
+        StepFailed: Something does not start; the message names it and its log. Nothing is left running.
+    """
+    holder = holder_of(settings.home)
+    if holder is None:
+        _check_ports(settings)
+        _start(settings)
+    elif holder.kind == "demo":
+        raise BadInput(f"a demo (process {holder.pid}) runs in {settings.home}: wait until it is done")
+    else:
+        _say(f"the platform of {settings.home} is up already (process {holder.pid})")
+    _show(settings)
+
+
+def down_local(settings: Settings) -> None:
+    """Stops the platform and what was left behind of one that was killed; the data stays.
+
+    Raises:
+        BadInput: A demo runs in this home.
+        StepFailed: It does not end.
+    """
+    home = settings.home
+    if not home.exists():
+        _say("nothing runs")
+        return
+    holder = holder_of(home)
+    if holder and holder.kind == "demo":
+        raise BadInput(f"a demo (process {holder.pid}) runs in {home}: end it with Ctrl-C")
+    if holder:
+        _say(f"stopping the platform of {home}")
+        _end(home, holder)
+    for left in (MarkedProcesses(home), MlflowProcesses(home), PostgresServer(home)):
+        stop_unused(home, left)
+    _say("the platform is down; its data stays" if holder else "nothing runs")
+
+
+def services_now(settings: Settings) -> list[tuple[Service, str | None]]:
+    """The services of the platform of a home, each with what keeps it from working; none while it is down."""
+    holder = holder_of(settings.home)
+    if holder is None or holder.kind == "demo":
+        return []
+    return [(service, service.trouble()) for service in services_of(settings, holder.ports)]
+
+
+def why_it_ended(settings: Settings) -> str | None:
+    """Why the platform, which is not up, ended last time, if not because it was told to."""
+    lines = _read(_log(settings.home)).splitlines()
+    return next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
+
+
+def hold() -> None:
+    """Holds the platform until it is told to end, or one of its processes has ended."""
+    settings = read_settings()
+    signal.signal(signal.SIGTERM, _exit)
+    ports = Ports.configured(settings)
+    try:
+        with local_platform(settings, "platform", ports, PLATFORM_PROCESSES, Progress()) as platform:
+            while True:
+                platform.processes.check()
+                time.sleep(WATCH_SECONDS)
+    except ModelyardError as error:
+        _say(f"{ERROR}{error}")
+        sys.exit(error.exit_code)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _check_ports(settings: Settings) -> None:
+    for service in services_of(settings, Ports.configured(settings)):
+        if service.name != "MLflow":
+            check_port_is_free(settings.bind_address, service.port, service.name, service.setting)
+        elif service.url != running_mlflow(settings.home):  # what a step has started is shared
+            check_port_is_free("127.0.0.1", service.port, service.name, service.setting)
+
+
+def _start(settings: Settings) -> None:
+    log = _log(settings.home)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        holder = subprocess.Popen(
+            [sys.executable, "-P", "-m", "modelyard.local.platform"],
+            cwd=repository(),
+            env=child_environment(settings_environment(settings)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _follow(settings.home, holder)
+    except BaseException:
+        holder.terminate()
+        holder.wait()
+        raise
+
+
+def _follow(home: Path, process: subprocess.Popen[bytes]) -> None:
+    """Shows what the holder says until all of the platform answers."""
+    with _log(home).open(encoding="utf-8") as log:
+        while True:
+            ended = process.poll() is not None
+            holder = holder_of(home)
+            for line in log:
+                if line.startswith(ERROR):
+                    raise StepFailed(line.strip().removeprefix(ERROR))
+                _say(line.rstrip())
+            if ended:
+                raise StepFailed(f"the platform ended while it started (log: {_log(home)})")
+            if holder and holder.healthy:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _end(home: Path, holder: Holder) -> None:
+    os.kill(holder.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while holder_of(home):
+        if time.monotonic() > deadline:
+            raise StepFailed(f"the platform (process {holder.pid}) does not end (log: {_log(home)})")
+        time.sleep(POLL_SECONDS)
+
+
+def _show(settings: Settings) -> None:
+    table = Table(title="Modelyard")
+    for column in ("service", "address", "login", "health"):
+        table.add_column(column)
+    for service, trouble in services_now(settings):
+        table.add_row(service.name, service.url, service.login, trouble or "healthy")
+    Console(soft_wrap=True).print(table)
+    _say(f"logs are in {settings.home / 'logs'}; `make down-local` stops it")
+
+
+def _log(home: Path) -> Path:
+    return home / "logs" / "platform.log"
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 (for people, like the progress)
+
+
+if __name__ == "__main__":
+    hold()

@@ -1,0 +1,185 @@
+"""Processes of the Procfile, run under honcho for as long as somebody needs them."""
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from modelyard.errors import BadInput, StepFailed
+from modelyard.local.shared import shared
+
+# Every process under honcho carries it, with the home as value; so do those that they start.
+MARK = "MODELYARD_PROCESSES_OF"
+# Airflow renames its processes, which would write over the environment that they are known by.
+KEEP_ENVIRONMENT_READABLE = {"SPT_NOENV": "1"}
+# honcho ends after 5 seconds what does not end by itself.
+HONCHO_STOP_SECONDS = 20
+KILL_SECONDS = 5
+STOPPED = re.compile(r"system\s*\| (?P<name>\S+)\.1 stopped \(rc=(?P<code>-?\d+)\)")
+
+
+class MarkedProcesses:
+    """What runs, or was left behind, of a home's Procfile processes and of those that they started."""
+
+    name = "processes"
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def stop(self) -> None:
+        """Asks all of them to end, and ends those that do not."""
+        kill_at = time.monotonic() + KILL_SECONDS
+        while found := self._found():
+            for process in found:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate() if time.monotonic() < kill_at else process.kill()
+            psutil.wait_procs(found, timeout=1)
+
+    def _found(self) -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["environ", "status"])
+            if (process.info["environ"] or {}).get(MARK) == str(self._home)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
+
+class ProcfileProcesses(MarkedProcesses):
+    """Processes of the Procfile under one honcho, for `shared`."""
+
+    def __init__(self, home: Path, repository: Path, names: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts nothing yet.
+
+        Args:
+            home: The folder of all local state; each process has its log in `logs` there.
+            repository: Where the Procfile is, and the working folder of the processes.
+            names: Which of its processes.
+            environment: Their whole environment.
+        """
+        super().__init__(home)
+        self._repository = repository
+        self._names = names
+        self._logs = home / "logs"
+        self._environment = {
+            **environment,
+            **KEEP_ENVIRONMENT_READABLE,
+            MARK: str(home),
+            "MODELYARD_LOGS": str(self._logs),
+        }
+        self._honcho: subprocess.Popen[bytes] | None = None
+
+    def is_running(self) -> bool:
+        """Whether this honcho runs. One that was left behind is not taken over: it may run other code."""
+        return self._honcho is not None
+
+    def start(self) -> None:
+        """Starts honcho, which starts the processes; ends first what was left behind."""
+        super().stop()
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for name in self._names:
+            _keep_only_the_last(self._logs / f"{name}.log")
+        # Without a .env file, which may be there for something else.
+        command = [sys.executable, "-m", "honcho", "--no-colour", "--env", "", "start", *self._names]
+        with self._log.open("w") as output:
+            self._honcho = subprocess.Popen(
+                command,
+                cwd=self._repository,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for who started these: he stops them in good order.
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """Ends honcho, with it the processes, and what they have started and left."""
+        if self._honcho is not None:
+            self._honcho.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._honcho.wait(HONCHO_STOP_SECONDS)
+        super().stop()
+
+    def check(self) -> None:
+        """Makes sure that all of them run.
+
+        Raises:
+            StepFailed: One has ended, and so honcho ends the others. The message names it and its log.
+        """
+        ended = STOPPED.search(self._log.read_text(encoding="utf-8", errors="replace"))
+        if ended:
+            log = self._logs / f"{ended['name']}.log"
+            raise StepFailed(f"{ended['name']} ended with exit code {ended['code']}: {_last_line(log)} (log: {log})")
+        if self._honcho is None or self._honcho.poll() is not None:
+            raise StepFailed(f"honcho has ended (log: {self._log})")
+
+    @property
+    def _log(self) -> Path:
+        return self._logs / "honcho.log"
+
+
+@contextmanager
+def running(processes: ProcfileProcesses, home: Path) -> Iterator[ProcfileProcesses]:
+    """Runs processes; at the end, neither they nor what they started is left, however it comes."""
+    with shared(processes, home):
+        yield processes
+
+
+def _keep_only_the_last(log: Path) -> None:
+    """The log of this start begins empty; that of the start before stays beside it."""
+    if log.exists():
+        log.replace(log.with_suffix(".previous.log"))
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1].strip() if lines else "it wrote nothing"
+
+
+def check_port_is_free(address: str, port: int, service: str, setting: str) -> None:
+    """Makes sure that a service can be had on its port.
+
+    Args:
+        address: Where it is bound.
+        port: The port.
+        service: Its name for people.
+        setting: What chooses the port.
+
+    Raises:
+        BadInput: The port is in use; the message says by what, where that can be found.
+    """
+    with socket.socket() as probe:
+        # As servers do: connections that a former one closed a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise BadInput(
+                f"port {port} for {service} is in use{_by_whom(port)}: "
+                f"stop what uses it, or set {setting} to another port"
+            ) from error
+
+
+def _by_whom(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+            if listens and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return ""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nothing listens on."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

@@ -1,0 +1,321 @@
+"""Everything that makes the platform of one home: started together, watched, and stopped together."""
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import httpx
+from pydantic import BaseModel
+
+import modelyard
+from modelyard.errors import BadInput, StepFailed
+from modelyard.local.airflow import (
+    airflow_environment,
+    airflow_trouble,
+    configure_airflow,
+    migrate_airflow,
+    reachable,
+)
+from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.local.processes import ProcfileProcesses, free_ports
+from modelyard.local.progress import Progress
+from modelyard.local.shared import run_folder, shared
+from modelyard.local.tracking import embedded_mlflow
+from modelyard.settings import Settings, child_environment, settings_environment
+
+AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+DEMO_PROCESSES = (*AIRFLOW_PROCESSES, "api")
+PLATFORM_PROCESSES = (*DEMO_PROCESSES, "jupyter")
+
+HEALTHY_SECONDS = 240
+HEALTH_REQUEST_SECONDS = 5
+POLL_SECONDS = 0.25
+# Who only looks whether the lock is held holds it for a moment.
+LOCK_SECONDS = 1
+
+Kind = Literal["platform", "demo"]
+
+
+class Ports(BaseModel, frozen=True):
+    """Where the services answer."""
+
+    airflow: int
+    mlflow: int
+    api: int
+    jupyter: int
+
+    @classmethod
+    def configured(cls, settings: Settings) -> "Ports":
+        """Those that the settings say."""
+        return cls(
+            airflow=settings.airflow_port,
+            mlflow=settings.mlflow_port,
+            api=settings.api_port,
+            jupyter=settings.jupyter_port,
+        )
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Any that nothing listens on."""
+        airflow, mlflow, api, jupyter = free_ports(len(cls.model_fields))
+        return cls(airflow=airflow, mlflow=mlflow, api=api, jupyter=jupyter)
+
+
+class Holder(BaseModel, frozen=True):
+    """The process that holds the services of a home.
+
+    Attributes:
+        kind: Whether they are there to stay, or for a demo.
+        pid: The process.
+        ports: Where the services answer.
+        healthy: Whether all of them have answered.
+    """
+
+    kind: Kind
+    pid: int
+    ports: Ports
+    healthy: bool = False
+
+
+class Service(NamedTuple):
+    """A service with an address of its own.
+
+    Attributes:
+        name: Its name for people.
+        setting: What chooses its port.
+        url: Where it answers.
+        health_path: What of it answers 200 when it can work.
+        login: What a person needs to get in.
+        log: Where it writes what it does.
+    """
+
+    name: str
+    setting: str
+    url: str
+    health_path: str
+    login: str
+    log: Path
+
+    @property
+    def port(self) -> int:
+        """Where it answers."""
+        return httpx.URL(self.url).port or 0
+
+    def trouble(self) -> str | None:
+        """What keeps it from working, in a few words; None: nothing."""
+        try:
+            answer = httpx.get(self.url + self.health_path, timeout=HEALTH_REQUEST_SECONDS, trust_env=False)
+        except httpx.HTTPError:
+            return "does not answer"
+        if not answer.is_success:
+            return f"answers {answer.status_code}"
+        return airflow_trouble(answer.json()) if self.name == "Airflow" else None
+
+
+class LocalPlatform(NamedTuple):
+    """A platform of ours that runs.
+
+    Attributes:
+        postgres: Holds the databases.
+        ports: Where the services answer.
+        processes: All but Postgres and MLflow.
+    """
+
+    postgres: Postgres
+    ports: Ports
+    processes: ProcfileProcesses
+
+
+def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLATFORM_PROCESSES) -> list[Service]:
+    """The services that people and programs talk to.
+
+    Args:
+        settings: Address, logins and home.
+        ports: Where they answer.
+        processes: Which processes of the Procfile run.
+    """
+    host = reachable(settings.bind_address)
+    airflow_login = f"{settings.airflow_user} / {settings.airflow_password}"
+    known = (
+        ("airflow-api-server", "Airflow", host, ports.airflow, "/api/v2/monitor/health", airflow_login),
+        ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, "/health", ""),
+        ("jupyter", "JupyterLab", host, ports.jupyter, "/api", f"token {settings.jupyter_token}"),
+        ("api", "API", host, ports.api, "/live", ""),
+    )
+    return [
+        Service(
+            name=name,
+            setting="API_PORT" if name == "API" else f"{name.removesuffix('Lab').upper()}_PORT",
+            url=f"http://{address}:{port}",
+            health_path=path,
+            login=login,
+            log=settings.home / "logs" / f"{process}.log",
+        )
+        for process, name, address, port, path, login in known
+        if process in (*processes, "mlflow")
+    ]
+
+
+def repository() -> Path:
+    """The checkout that this package runs from: it has the DAG files, the Procfile and the API.
+
+    Raises:
+        BadInput: The package was installed without it.
+    """
+    folder = Path(modelyard.__file__).resolve().parents[2]
+    if not (folder / "Procfile").is_file():
+        raise BadInput(f"the platform runs from a checkout of Modelyard, and {folder} is none")
+    return folder
+
+
+def holder_of(home: Path) -> Holder | None:
+    """Who holds the services of a home now, if anybody does."""
+    with _lock_file(home).open("a") as lock:
+        if _lock_at_once(lock.fileno(), fcntl.LOCK_SH):
+            return None
+    try:
+        return Holder.model_validate_json(_facts_file(home).read_text(encoding="utf-8"))
+    except FileNotFoundError:  # it came, or went, at this moment
+        return None
+
+
+@contextmanager
+def local_platform(
+    settings: Settings, kind: Kind, ports: Ports, processes: Sequence[str], progress: Progress
+) -> Iterator[LocalPlatform]:
+    """Starts the services of a home, all at the same time, and stops them at the end.
+
+    Args:
+        settings: Home, addresses and logins; the processes get the same.
+        kind: Whether they are there to stay, or for a demo.
+        ports: Where the services answer.
+        processes: Which processes of the Procfile run.
+        progress: Is told when something answers.
+
+    Raises:
+        BadInput: Another platform or demo of this home runs, or a port is in use.
+        StepFailed: Something does not start; the message names it and its log.
+    """
+    home = settings.home
+    holder = Holder(kind=kind, pid=os.getpid(), ports=ports)
+    with ExitStack() as stack:
+        stack.enter_context(_held(home, holder))
+        postgres = stack.enter_context(embedded_postgres(home))
+        progress.say("Postgres answers")
+        # Its place is before the processes, though another thread enters it later: they need it to their end.
+        tracking = stack.enter_context(ExitStack())
+        with ThreadPoolExecutor(1) as pool:
+            mlflow = pool.submit(tracking.enter_context, embedded_mlflow(home, postgres, ports.mlflow))
+            honcho = stack.enter_context(_processes(settings, ports, processes, postgres, progress))
+            _wait_until_healthy(services_of(settings, ports, processes), honcho, mlflow, progress)
+        _write_facts(home, holder.model_copy(update={"healthy": True}))
+        yield LocalPlatform(postgres, ports, honcho)
+
+
+@contextmanager
+def _processes(
+    settings: Settings, ports: Ports, names: Sequence[str], postgres: Postgres, progress: Progress
+) -> Iterator[ProcfileProcesses]:
+    environment = _environment(settings, postgres, ports)
+    configure_airflow(settings, postgres, ports.airflow, repository() / "dags")
+    if migrate_airflow(settings.home, postgres, environment):
+        progress.say("Airflow's database is migrated")
+    honcho = ProcfileProcesses(settings.home, repository(), names, environment)
+    with shared(honcho, settings.home):
+        yield honcho
+
+
+def _environment(settings: Settings, postgres: Postgres, ports: Ports) -> dict[str, str]:
+    """The environment of the processes: these settings, and where they find each other."""
+    inherited = child_environment({})
+    not_by_proxy = ",".join(filter(None, [inherited.get("NO_PROXY"), "127.0.0.1", "localhost"]))
+    jupyter = settings.home / "jupyter"
+    changes = {
+        **settings_environment(settings),
+        "RAW_DATABASE_URL": postgres.url("raw_data"),
+        "CLEAN_DATABASE_URL": postgres.url("clean_data"),
+        "API_RAW_DATABASE_URL": postgres.url("raw_data", role="api"),
+        "EXPLORER_RAW_DATABASE_URL": postgres.url("raw_data", role="explorer"),
+        "EXPLORER_CLEAN_DATABASE_URL": postgres.url("clean_data", role="explorer"),
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
+        **{f"{name.upper()}_PORT": str(port) for name, port in ports},
+        "MODELYARD_REPOSITORY": str(repository()),
+        "PYTHONPATH": str(repository()),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+        "NO_PROXY": not_by_proxy,
+        "no_proxy": not_by_proxy,
+        "JUPYTER_CONFIG_DIR": str(jupyter),
+        "JUPYTER_DATA_DIR": str(jupyter / "data"),
+        "IPYTHONDIR": str(jupyter / "ipython"),
+    }
+    return airflow_environment(settings.home, changes)
+
+
+def _wait_until_healthy(
+    services: list[Service], honcho: ProcfileProcesses, mlflow: Future[str], progress: Progress
+) -> None:
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    waiting = services
+    while waiting:
+        honcho.check()
+        if mlflow.done():
+            mlflow.result()
+        troubles = {service: service.trouble() for service in waiting}
+        for service in (service for service in waiting if troubles[service] is None):
+            progress.say(f"{service.name} answers on {service.url}")
+        waiting = [service for service in waiting if troubles[service]]
+        if waiting and time.monotonic() > deadline:
+            service = waiting[0]
+            raise StepFailed(f"{service.name} on {service.url} {troubles[service]} (log: {service.log})")
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _held(home: Path, holder: Holder) -> Iterator[None]:
+    """Holds a home: its services run once."""
+    with _lock_file(home).open("a") as lock:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _lock_at_once(lock.fileno(), fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise BadInput(_held_by_another(home))
+            time.sleep(POLL_SECONDS)
+        _write_facts(home, holder)
+        try:
+            yield
+        finally:
+            _facts_file(home).unlink(missing_ok=True)
+
+
+def _held_by_another(home: Path) -> str:
+    other = holder_of(home)
+    who = f"a {other.kind} (process {other.pid})" if other else "another one"
+    return f"{who} runs in {home} already: wait until it is done, or choose another MODELYARD_HOME"
+
+
+def _lock_at_once(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_file(home: Path) -> Path:
+    return run_folder(home) / "platform.lock"
+
+
+def _facts_file(home: Path) -> Path:
+    return run_folder(home) / "platform.json"
+
+
+def _write_facts(home: Path, holder: Holder) -> None:
+    file = _facts_file(home)
+    new = file.with_suffix(".new")
+    new.write_text(holder.model_dump_json(), encoding="utf-8")
+    new.replace(file)
