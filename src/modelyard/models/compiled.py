@@ -141,14 +141,14 @@ def _document(kind: type[Document], path: Path) -> Document:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the document"
-        raise UnusableModel(f"{path}: {where}: {first['msg']}") from error
+        raise UnusableModel(f"{path.name}: {where}: {first['msg']}") from error
 
 
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnusableModel(f"{path} cannot be read: {error.strerror}") from error
+        raise UnusableModel(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def _session(path: Path) -> Any:
@@ -159,7 +159,7 @@ def _session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(_bytes(path), options, providers=["CPUExecutionProvider"])
     except GRAPH_ERRORS as error:
-        raise UnusableModel(f"{path} is not a model that onnxruntime can read: {first_line(error)}") from error
+        raise UnusableModel(f"{path.name} is not a model that onnxruntime can read: {first_line(error)}") from error
 
 
 def _inputs(contract: Contract, session: Any, path: Path) -> tuple[str, ...]:
@@ -167,14 +167,14 @@ def _inputs(contract: Contract, session: Any, path: Path) -> tuple[str, ...]:
     inputs = tuple(node.name for node in session.get_inputs())
     unknown = sorted(set(inputs) - set(contract.names))
     if unknown:
-        raise UnusableModel(f"{path}: the model takes {', '.join(unknown)}, which the contract does not have")
+        raise UnusableModel(f"{path.name}: the model takes {', '.join(unknown)}, which the contract does not have")
     return inputs
 
 
 def _output(contract: Contract, session: Any, path: Path) -> str:
     wanted = PROBABILITIES if contract.kind.is_classification else REGRESSION_VALUE
     if wanted not in {node.name for node in session.get_outputs()}:
-        raise UnusableModel(f"{path}: the model has no output named {wanted}")
+        raise UnusableModel(f"{path.name}: the model has no output named {wanted}")
     return wanted
 
 

@@ -1,0 +1,1 @@
+"""Answers predictions over HTTP, and keeps every one that it answers."""

@@ -1,0 +1,49 @@
+"""The application: put together here, and nowhere else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from modelyard.errors import BadInput
+from modelyard.settings import Settings
+from services.api.errors import answer_errors_in_one_form
+from services.api.openapi import Document
+from services.api.registry_watch import ModelSource
+from services.api.routes import add_routes
+from services.api.service import running
+from services.api.serving import Models
+
+DESCRIPTION = """Predictions of the models in production, typed by the contract that each of them carries.
+
+Every prediction that got a 200 is in the table `predictions`, under its `request_id`."""
+
+
+def create_app(settings: Settings, source: ModelSource) -> FastAPI:
+    """The API.
+
+    Args:
+        settings: What it is set to; the database's URL must be.
+        source: Where models come from.
+
+    Raises:
+        BadInput: No database is configured.
+    """
+    url = settings.raw_database_url
+    if url is None:
+        raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
+    models = Models(settings.default_use_case)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings, url, source, models) as app.state.service:
+            yield
+
+    app = FastAPI(
+        title="Modelyard", version=version("modelyard"), description=DESCRIPTION, redoc_url=None, lifespan=lifespan
+    )
+    answer_errors_in_one_form(app)
+    add_routes(app)
+    app.openapi = Document(app, models)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,142 @@
+"""What a request can run into. Each error carries its status; one place turns them into answers."""
+
+import logging
+from collections.abc import Sequence
+from typing import TypedDict, cast
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from modelyard.errors import ModelyardError
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Problem(TypedDict):
+    """One thing that is wrong with a request, as FastAPI writes it.
+
+    Attributes:
+        type: What is wrong, for programs: pydantic's name for it.
+        loc: Where: "body", and the field's name when it is a field's.
+        msg: What is wrong, for people: a sentence that names the field.
+    """
+
+    type: str
+    loc: list[str]
+    msg: str
+
+
+class ErrorBody(TypedDict):
+    """The body of every answer that is not a success.
+
+    Attributes:
+        detail: A sentence; for a request that cannot be used (422) a list of problems.
+    """
+
+    detail: str | list[Problem]
+
+
+class RequestError(ModelyardError):
+    """The request cannot be answered."""
+
+    status = 500
+    retry_after_seconds: int | None = None
+
+    @property
+    def detail(self) -> str | list[Problem]:
+        """What the body of the answer says."""
+        return str(self)
+
+
+class NoSuchUseCase(RequestError):
+    """There is no use case of that name."""
+
+    status = 404
+
+
+class BodyTooLarge(RequestError):
+    """The body is too large."""
+
+    status = 413
+
+
+class UnusableRequest(RequestError):
+    """The body is not a record that the model takes."""
+
+    status = 422
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(problem["msg"] for problem in problems))
+        self.problems = list(problems)
+
+    @property
+    def detail(self) -> list[Problem]:
+        """The problems, one by one."""
+        return self.problems
+
+
+class NoModel(RequestError):
+    """No model answers for this use case."""
+
+    status = 503
+    retry_after_seconds = 5
+
+
+class NotKept(RequestError):
+    """The prediction could not be kept, so it is not answered."""
+
+    status = 503
+    retry_after_seconds = 2
+
+
+class NotReady(RequestError):
+    """The service cannot answer predictions."""
+
+    status = 503
+    retry_after_seconds = 5
+
+
+class NoAnswer(RequestError):
+    """The model has no answer to this record."""
+
+    status = 500
+
+
+def answer_errors_in_one_form(app: FastAPI) -> None:
+    """Makes every error of an application a JSON body with `detail`."""
+    app.add_exception_handler(RequestError, _answer_request_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_unexpected)
+
+
+async def _answer_request_error(request: Request, caught: Exception) -> JSONResponse:
+    error = cast(RequestError, caught)
+    if error.status == NoAnswer.status:
+        LOGGER.error("%s: %s", request.url.path, error)
+    wait = error.retry_after_seconds
+    return _answer(error.status, error.detail, {} if wait is None else {"Retry-After": str(wait)})
+
+
+async def _answer_http_error(request: Request, caught: Exception) -> JSONResponse:
+    error = cast(HTTPException, caught)
+    sentences = {
+        404: f"there is nothing at {request.url.path}; /docs lists what there is",
+        405: f"{request.url.path} cannot be asked with {request.method}; /docs says how it can",
+    }
+    return _answer(error.status_code, sentences.get(error.status_code, error.detail), dict(error.headers or {}))
+
+
+async def _answer_nobody(_: Request, __: Exception) -> JSONResponse:
+    return _answer(400, "the client left before it had sent the whole body", {})
+
+
+async def _answer_unexpected(_: Request, __: Exception) -> JSONResponse:
+    # The server logs the traceback; it says nothing to a client.
+    return _answer(500, "the service ran into an error of its own; its log says which", {})
+
+
+def _answer(status: int, detail: str | list[Problem], headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(ErrorBody(detail=detail), status, headers)

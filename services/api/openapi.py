@@ -1,0 +1,114 @@
+"""The OpenAPI document: what FastAPI knows of the routes, and a typed `predict` for each use case that is served."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.api.schemas import Schema, answer_schema, record_schema
+from services.api.serving import Models, ServedVersion
+
+TAG = "predictions"
+ERRORS = {
+    404: "There is no such use case.",
+    413: "The body is too large.",
+    422: "The body is not a record that the model takes; each problem names its field.",
+    500: "The model has no answer to this record.",
+    503: "No model answers yet, or the prediction could not be kept. Try again after `Retry-After` seconds.",
+}
+SENTENCE: Schema = {
+    "title": "Error",
+    "type": "object",
+    "properties": {"detail": {"type": "string", "description": "A sentence."}},
+    "required": ["detail"],
+}
+PROBLEMS: Schema = {
+    "title": "Problems",
+    "type": "object",
+    "properties": {
+        "detail": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string"},
+                    "loc": {"type": "array", "items": {"type": "string"}},
+                    "msg": {"type": "string", "description": "A sentence that names the field."},
+                },
+                "required": ["type", "loc", "msg"],
+            },
+        }
+    },
+    "required": ["detail"],
+}
+
+
+class Document:
+    """The OpenAPI document of what is served now; made again after every swap.
+
+    Args:
+        app: Whose routes are documented.
+        models: What is served.
+    """
+
+    def __init__(self, app: FastAPI, models: Models) -> None:
+        self._app = app
+        self._models = models
+        self._made: dict[str, Any] | None = None
+        models.on_change(self._forget)
+
+    def __call__(self) -> dict[str, Any]:
+        """The document."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _forget(self) -> None:
+        self._made = None
+
+    def _make(self) -> dict[str, Any]:
+        app = self._app
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= {"Error": SENTENCE, "Problems": PROBLEMS}
+        for use_case, served in self._models.served().items():
+            schemas[f"{use_case}_record"] = record_schema(served.contract)
+            schemas[f"{use_case}_answer"] = answer_schema(served.contract)
+            document["paths"][f"/predict/{use_case}"] = {"post": _operation(use_case, served)}
+        document["paths"]["/predict"] = {"post": self._default_operation()}
+        return document
+
+    def _default_operation(self) -> dict[str, Any]:
+        use_case = self._models.default_use_case
+        served = self._models.served().get(use_case)
+        if served is None:
+            operation = _described(f"Predict {use_case}", "No version of it is in production yet.")
+            return operation | {"operationId": "predict", "responses": _error_responses()}
+        return _operation(use_case, served) | {"operationId": "predict", "summary": f"Predict {use_case}, the default"}
+
+
+def _operation(use_case: str, served: ServedVersion) -> dict[str, Any]:
+    contract = served.contract
+    title = contract.title or use_case
+    operation = _described(f"Predict {title}", f"{contract.description}\n\nVersion {served.version} answers.".strip())
+    answer = {"description": "The prediction; it has been kept.", "content": _json(f"{use_case}_answer")}
+    return operation | {
+        "operationId": f"predict_{use_case}",
+        "requestBody": {"required": True, "content": _json(f"{use_case}_record")},
+        "responses": {"200": answer, **_error_responses()},
+    }
+
+
+def _described(summary: str, description: str) -> dict[str, Any]:
+    return {"tags": [TAG], "summary": summary, "description": description}
+
+
+def _error_responses() -> dict[str, Any]:
+    return {
+        str(status): {"description": text, "content": _json("Problems" if status == 422 else "Error")}
+        for status, text in ERRORS.items()
+    }
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

@@ -1,0 +1,195 @@
+"""How the body of a request becomes a record: checked by a type made from the contract once per model version."""
+
+from typing import Annotated, Any, Literal, NotRequired, Optional
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
+from pydantic_core import ErrorDetails, PydanticKnownError
+from typing_extensions import TypedDict
+
+from modelyard.contract import Contract, Feature, FeatureType, Limits, Value
+from services.api.errors import Problem, UnusableRequest
+
+# Models compute in float32: what it cannot hold is infinite to them.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+LARGEST_KEY = 2**63 - 1
+LONGEST_KEY = 200
+LONGEST_TEXT = 1000
+# Postgres keeps every character but this one.
+TEXT_PATTERN = r"^[^\u0000]*$"
+
+MOST_PROBLEMS = 100
+SHOWN_CHARACTERS = 40
+
+
+class RecordReader:
+    """Reads the bodies of requests.
+
+    Args:
+        contract: What the model takes.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._features = {feature.name: feature for feature in contract.features}
+        self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(_body_type(contract))
+
+    def read(self, body: bytes) -> tuple[dict[str, Value], str | None]:
+        """The record in a JSON body, and its key when it has one.
+
+        Raises:
+            UnusableRequest: The body is not JSON, or not a record that the contract allows; names every such field.
+        """
+        try:
+            record = self._body.validate_json(body)
+        except ValidationError as error:
+            raise UnusableRequest(self._problems(error)) from None
+        key = record.pop(self._contract.key, None) if self._contract.key else None
+        return record, None if key is None else str(key)
+
+    def _problems(self, error: ValidationError) -> list[Problem]:
+        if error.error_count() > MOST_PROBLEMS:
+            sentence = f"the body has {error.error_count()} problems; {self._fields()}"
+            return [Problem(type="too_many_problems", loc=["body"], msg=sentence)]
+        return [self._problem(details) for details in error.errors(include_url=False, include_context=False)]
+
+    def _problem(self, details: ErrorDetails) -> Problem:
+        field = [str(part) for part in details["loc"][:1]]
+        sentence = self._sentence_of_field(details, field[0]) if field else self._sentence_of_body(details)
+        return Problem(type=details["type"], loc=["body", *field], msg=sentence)
+
+    def _sentence_of_field(self, details: ErrorDetails, name: str) -> str:
+        if details["type"] == "missing":
+            return f"{name} is missing: it must be {expectation(self._features[name])}"
+        if details["type"] == "extra_forbidden":
+            return f"{_shown(name)} is not a field of {self._contract.use_case}; {self._fields()}"
+        feature = self._features.get(name)
+        wanted = expectation(feature) if feature else f"a whole number or a text of up to {LONGEST_KEY} characters"
+        return f"{name} must be {wanted}, not {_shown(details['input'])}"
+
+    def _sentence_of_body(self, details: ErrorDetails) -> str:
+        if details["type"] == "json_invalid":
+            return f"the body is not valid JSON: {details['msg'].removeprefix('Invalid JSON: ')}"
+        return f"the body must be one JSON object, not {_shown(details['input'])}; {self._fields()}"
+
+    def _fields(self) -> str:
+        key = [self._contract.key] if self._contract.key else []
+        return f"the fields are: {', '.join(key + self._contract.names)}"
+
+
+def expectation(feature: Feature) -> str:
+    """What a feature's value must be, as the end of a sentence."""
+    return _expectation(feature) + (", or null" if feature.nullable else "")
+
+
+def bounds(limits: Limits) -> tuple[float, float]:
+    """The smallest and the largest number that limits allow and a model can take."""
+    low = -LARGEST_NUMBER if limits.minimum is None else limits.minimum
+    high = LARGEST_NUMBER if limits.maximum is None else limits.maximum
+    return max(low, -LARGEST_NUMBER), min(high, LARGEST_NUMBER)
+
+
+def _expectation(feature: Feature) -> str:
+    match feature.type:
+        case FeatureType.NUMBER:
+            return "a number" + _limits_in_words(feature)
+        case FeatureType.INTEGER:
+            return "a whole number" + _limits_in_words(feature)
+        case FeatureType.BOOLEAN:
+            return "true or false (or 1 or 0)"
+        case FeatureType.CATEGORY if feature.categories:
+            return f"one of {', '.join(repr(category) for category in feature.categories)}"
+        case FeatureType.CATEGORY:
+            return f"a text of 1 to {LONGEST_TEXT} characters"
+
+
+def _limits_in_words(feature: Feature) -> str:
+    words = [str(feature.valid)] if feature.valid != Limits() else []
+    words += [feature.unit] if feature.unit else []
+    return f" ({' '.join(words)})" if words else ""
+
+
+def _body_type(contract: Contract) -> Any:
+    fields = {feature.name: _field_type(feature) for feature in contract.features}
+    if contract.key:
+        fields[contract.key] = NotRequired[Annotated[Any, BeforeValidator(_key)]]
+    # A typed dict, as a feature may have any name, also one that a model class uses itself.
+    record = TypedDict("Record", fields)  # type: ignore[misc]
+    return with_config(ConfigDict(extra="forbid"))(record)
+
+
+def _field_type(feature: Feature) -> Any:
+    value = _value_type(feature)
+    return NotRequired[Optional[value]] if feature.nullable else value  # noqa: UP045 - the type is made at run time
+
+
+def _value_type(feature: Feature) -> Any:
+    low, high = bounds(feature.valid)
+    number = Annotated[float, Strict(), Field(ge=low, le=high, allow_inf_nan=False)]
+    match feature.type:
+        case FeatureType.NUMBER:
+            return number
+        case FeatureType.INTEGER:
+            return Annotated[number, AfterValidator(_whole)]
+        case FeatureType.BOOLEAN:
+            return Annotated[bool, BeforeValidator(_truth)]
+        case FeatureType.CATEGORY if feature.categories:
+            return Literal[feature.categories]
+        case FeatureType.CATEGORY:
+            text = Field(min_length=1, max_length=LONGEST_TEXT)
+            return Annotated[str, Strict(), text, AfterValidator(_storable)]
+
+
+def _whole(value: float) -> int:
+    if not value.is_integer():
+        raise PydanticKnownError("int_from_float")
+    return int(value)
+
+
+def _truth(value: object) -> bool:
+    # 0 and 1 are what clients of older services send; 2, "true" and null are mistakes.
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    raise PydanticKnownError("bool_type")
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": TEXT_PATTERN})
+    return text
+
+
+def _key(value: object) -> int | str | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_KEY):
+        return value
+    if isinstance(value, str) and len(value) <= LONGEST_KEY:
+        return _storable(value)
+    raise PydanticKnownError("string_type")
+
+
+def _shown(value: object) -> str:
+    """A value that came in, in JSON's words and short enough for a sentence."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return repr(value) if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]!r}…"
+        case int() if abs(value) > LARGEST_NUMBER:
+            return "a number that is too large"
+        case int() | float():
+            return str(value)
+        case list():
+            return "an array"
+        case _:
+            return "an object"

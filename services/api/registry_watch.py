@@ -1,0 +1,165 @@
+"""Looks which versions are in production, and has the API serve them once they are downloaded and proven."""
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from modelyard.contract import IDENTIFIER
+from modelyard.errors import ModelyardError, StepFailed
+from modelyard.models.compiled import PACKAGE_FILES, CompiledModel, UnusableModel
+from services.api.model_cache import ModelCache
+from services.api.serving import Models, ServedVersion
+
+LOGGER = logging.getLogger(__name__)
+
+NOT_ASKED = "the registry has not been asked yet"
+VERSIONS_IN_MEMORY = 2
+
+
+class ModelSource(Protocol):
+    """Where models come from: the registry, as far as the API needs it."""
+
+    def in_production(self) -> dict[str, int]:
+        """The version in production of every use case that has one."""
+
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
+        """Fetches files of a version into a folder."""
+
+
+class RegistryWatch:
+    """Keeps what is served equal to what is in production.
+
+    Works in a thread of its own, so that neither a slow registry nor a large model holds up an answer.
+
+    Args:
+        source: The registry.
+        cache: Where versions are kept for the next start.
+        models: What is served.
+        poll_seconds: How long it waits before it asks again.
+    """
+
+    def __init__(self, source: ModelSource, cache: ModelCache, models: Models, poll_seconds: float) -> None:
+        self.registry = NOT_ASKED
+        self._source = source
+        self._cache = cache
+        self._models = models
+        self._poll_seconds = poll_seconds
+        self._offered: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        # The one that answers and the one before, so that a rollback needs no download.
+        self._proven: dict[str, list[ServedVersion]] = {}
+        self._stopped = threading.Event()
+        # A daemon: a registry that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="registry-watch", daemon=True)
+
+    def start(self) -> None:
+        """Serves what the cache holds, and begins to look; called once, in the event loop's thread."""
+        self._loop = asyncio.get_running_loop()
+        for use_case, (version, folder) in self._cache.last_in_production().items():
+            self._serve_cached(use_case, version, folder)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the looking; what is served stays."""
+        self._stopped.set()
+
+    def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
+        try:
+            served = ServedVersion(version, load_proven(use_case, folder))
+        except UnusableModel as error:
+            LOGGER.warning("%s: version %d in the cache cannot be used: %s", use_case, version, error)
+            return
+        self._models.serve(use_case, served, f"version {version} answers from the cache; {NOT_ASKED}")
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._look()
+            except Exception:
+                # The thread's outermost edge: whatever happens, the next look may find it mended.
+                LOGGER.exception("looking into the registry failed")
+            self._stopped.wait(self._poll_seconds)
+
+    def _look(self) -> None:
+        try:
+            offered = self._source.in_production()
+        except ModelyardError as error:
+            self._note_registry(str(error))
+            return
+        self._note_registry("answers")
+        for use_case, version in offered.items():
+            if self._taken.get(use_case) != version and re.fullmatch(IDENTIFIER, use_case):
+                self._take(use_case, version)
+
+    def _note_registry(self, state: str) -> None:
+        if state != self.registry:
+            LOGGER.info("the registry: %s", state)
+            self.registry = state
+
+    def _take(self, use_case: str, version: int) -> None:
+        if self._offered.get(use_case) != version:
+            self._offered[use_case] = version
+            self._in_loop(self._models.note, use_case, f"version {version} is being fetched")
+        try:
+            served = self._known(use_case, version) or self._fetch(use_case, version)
+        except StepFailed as error:
+            self._taken[use_case] = version
+            self._in_loop(self._models.refuse, use_case, version, f"version {version} cannot be served: {error}")
+        except (ModelyardError, OSError) as error:
+            # Nothing is known to be wrong with the model: it is tried again at the next look.
+            self._in_loop(self._models.note, use_case, f"version {version} cannot be fetched yet: {error}")
+        else:
+            self._taken[use_case] = version
+            self._serve(use_case, served)
+
+    def _known(self, use_case: str, version: int) -> ServedVersion | None:
+        return next((proven for proven in self._proven.get(use_case, []) if proven.version == version), None)
+
+    def _fetch(self, use_case: str, version: int) -> ServedVersion:
+        """Always from the registry: a folder in the cache may be of another registry's version of that number."""
+        with self._cache.staging(use_case) as staged:
+            self._source.download(use_case, version, staged, PACKAGE_FILES)
+            served = ServedVersion(version, load_proven(use_case, staged))
+            with _cache_trouble(use_case, version):
+                self._cache.put(use_case, version, staged)
+        return served
+
+    def _serve(self, use_case: str, served: ServedVersion) -> None:
+        others = [proven for proven in self._proven.get(use_case, []) if proven is not served]
+        self._proven[use_case] = [served, *others[: VERSIONS_IN_MEMORY - 1]]
+        sentence = f"version {served.version} is in production and has proven itself on its example"
+        self._in_loop(self._models.serve, use_case, served, sentence)
+        with _cache_trouble(use_case, served.version):
+            self._cache.point(use_case, served.version)
+
+    def _in_loop(self, change: Callable[..., None], *arguments: object) -> None:
+        # A loop that has ended needs no news.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(change, *arguments)
+
+
+@contextmanager
+def _cache_trouble(use_case: str, version: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # It answers from memory all the same.
+        LOGGER.warning("%s: version %d cannot be kept for the next start: %s", use_case, version, error)
+
+
+def load_proven(use_case: str, folder: Path) -> CompiledModel:
+    """A model from a folder, after it has answered its example as at training.
+
+    Raises:
+        UnusableModel: It cannot be used, belongs to another use case, or answers otherwise; the message says which.
+    """
+    model = CompiledModel.load(folder)
+    if model.contract.use_case != use_case:
+        raise UnusableModel(f"its contract is that of {model.contract.use_case}, not of {use_case}")
+    model.prove()
+    return model

@@ -1,0 +1,178 @@
+"""What can be asked of the service beside predictions: whether it runs, whether it can answer, and what it serves."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel
+
+from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, TaskKind, Value
+from services.api.errors import ErrorBody
+from services.api.predictions import predict
+from services.api.service import Service
+from services.api.serving import Proof, ServedVersion, UseCaseState
+
+TAG = "service"
+
+router = APIRouter(tags=[TAG])
+
+
+def get_service(request: Request) -> Service:
+    """The parts of the running process."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+class Status(BaseModel):
+    """A word for programs."""
+
+    status: Literal["live", "ready"]
+
+
+class UseCaseHealth(BaseModel):
+    """What this process does for a use case."""
+
+    model_version: int | None
+    offered_version: int | None
+    proof: Proof | None
+    detail: str
+
+    @classmethod
+    def of(cls, state: UseCaseState) -> "UseCaseHealth":
+        """As a state says it."""
+        return cls(
+            model_version=state.version, offered_version=state.offered_version, proof=state.proof, detail=state.detail
+        )
+
+
+class Health(BaseModel):
+    """How this process is."""
+
+    ready: bool
+    database: str
+    registry: str
+    use_cases: dict[str, UseCaseHealth]
+    predictions_kept: int
+    process_id: UUID
+    started_at: datetime
+
+
+class FeatureInfo(BaseModel):
+    """What a form needs to know of a field."""
+
+    name: str
+    title: str
+    type: FeatureType
+    unit: str
+    help: str
+    nullable: bool
+    valid: Limits
+    seen: Limits
+    categories: tuple[str, ...]
+
+    @classmethod
+    def of(cls, feature: Feature) -> "FeatureInfo":
+        """As a contract says it; of what the training part held, the range alone."""
+        seen = feature.seen
+        return cls(
+            title=feature.label,
+            seen=Limits(minimum=seen.minimum, maximum=seen.maximum) if seen else Limits(),
+            **feature.model_dump(include={"name", "type", "unit", "help", "nullable", "valid", "categories"}),
+        )
+
+
+class TargetInfo(BaseModel):
+    """What is predicted."""
+
+    name: str
+    title: str
+    unit: str
+    classes: tuple[Label, ...]
+    class_titles: tuple[str, ...]
+
+
+class UseCaseInfo(BaseModel):
+    """What a form needs to know of a use case."""
+
+    title: str
+    description: str
+    kind: TaskKind
+    model_version: int
+    loaded_at: datetime
+    key: str | None
+    features: list[FeatureInfo]
+    target: TargetInfo
+    threshold: float | None
+    example: dict[str, Value]
+
+    @classmethod
+    def of(cls, served: ServedVersion) -> "UseCaseInfo":
+        """As the contract of the version that answers says it."""
+        contract: Contract = served.contract
+        return cls(
+            model_version=served.version,
+            loaded_at=served.loaded_at,
+            features=[FeatureInfo.of(feature) for feature in contract.features],
+            target=TargetInfo(**contract.target.model_dump(exclude={"aliases"})),
+            threshold=contract.threshold if len(contract.target.classes) == 2 else None,
+            **contract.model_dump(include={"title", "description", "kind", "key", "example"}),
+        )
+
+
+class Info(BaseModel):
+    """What is served."""
+
+    default_use_case: str
+    use_cases: dict[str, UseCaseInfo]
+
+
+@router.get("/live")
+async def live() -> Status:
+    """The process runs."""
+    return Status(status="live")
+
+
+@router.get("/ready", responses={503: {"model": ErrorBody, "description": "It cannot; `detail` says why."}})
+async def ready(service: ServiceDep) -> Status:
+    """Predictions can be answered: the database keeps them, and a proven model is there."""
+    await service.check_ready()
+    return Status(status="ready")
+
+
+@router.get("/health", responses={503: {"model": Health, "description": "Predictions cannot be answered."}})
+async def health(service: ServiceDep, response: Response) -> Health:
+    """A summary for people and monitors."""
+    trouble = await service.database_trouble()
+    is_ready = trouble is None and bool(service.models.served())
+    response.status_code = 200 if is_ready else 503
+    return Health(
+        ready=is_ready,
+        database=trouble or "answers",
+        registry=service.watch.registry,
+        use_cases={state.use_case: UseCaseHealth.of(state) for state in service.models.states()},
+        predictions_kept=service.log.kept,
+        process_id=service.heartbeat.process_id,
+        started_at=service.heartbeat.started_at,
+    )
+
+
+@router.get("/info")
+async def info(service: ServiceDep) -> Info:
+    """The use cases that are served, and all that is needed to draw a form for each."""
+    served = service.models.served()
+    return Info(
+        default_use_case=service.models.default_use_case,
+        use_cases={use_case: UseCaseInfo.of(version) for use_case, version in served.items()},
+    )
+
+
+def add_routes(app: FastAPI) -> None:
+    """Adds everything that can be asked."""
+    app.include_router(router)
+    # Not FastAPI's own kind of route: what a body must be is known only when a version is served.
+    for path in ("/predict", "/predict/", "/predict/{use_case}", "/predict/{use_case}/"):
+        app.add_route(path, predict, methods=["POST"], include_in_schema=False)

@@ -1,0 +1,179 @@
+"""The versions that answer: one proven version a use case, swapped while requests are under way."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import numpy as np
+
+from modelyard.contract import Answer, Contract, Record
+from modelyard.models.compiled import CompiledModel, first_line
+from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
+from services.api.records import RecordReader
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Proof(StrEnum):
+    """How the version in production answered its example."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
+class ServedVersion:
+    """A proven version of a model that answers requests.
+
+    Requests that wait in the same turn of the event loop are answered by one call of the model.
+
+    Attributes:
+        version: Its number in the registry.
+        contract: What it takes and gives.
+        reader: Reads the bodies of requests for it.
+        loaded_at: When this process loaded it.
+    """
+
+    def __init__(self, version: int, model: CompiledModel) -> None:
+        self.version = version
+        self.contract: Contract = model.contract
+        self.reader = RecordReader(model.contract)
+        self.loaded_at = datetime.now(UTC)
+        self._model = model
+        self._waiting: list[tuple[Record, asyncio.Future[Answer]]] = []
+
+    async def answer(self, record: Record) -> Answer:
+        """What the model says of a record.
+
+        Raises:
+            NoAnswer: The model fails on it.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._answer_waiting)
+        self._waiting.append((record, future))
+        return await future
+
+    def _answer_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        answers: Sequence[Answer | NoAnswer]
+        try:
+            answers = self._answers([record for record, _ in waiting])
+        except Exception as error:
+            # The callback's outermost edge: whatever went wrong, no request may wait for ever.
+            LOGGER.exception("version %d of %s failed", self.version, self.contract.use_case)
+            answers = [self._no_answer(first_line(error)) for _ in waiting]
+        for (_, future), answer in zip(waiting, answers, strict=True):
+            _settle(future, answer)
+
+    def _answers(self, records: list[Record]) -> list[Answer | NoAnswer]:
+        scores = self._model.scores(self.contract.to_arrays(records))
+        answers = self.contract.answers(scores)
+        finite = np.isfinite(scores).all(axis=1)
+        return [
+            answer if is_finite else self._no_answer("a score is not a finite number")
+            for answer, is_finite in zip(answers, np.atleast_1d(finite), strict=True)
+        ]
+
+    def _no_answer(self, reason: str) -> NoAnswer:
+        return NoAnswer(f"version {self.version} of {self.contract.use_case} has no answer to this record: {reason}")
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | NoAnswer) -> None:
+    # A client that left has cancelled its request.
+    if future.done():
+        return
+    if isinstance(answer, NoAnswer):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+@dataclass(frozen=True)
+class UseCaseState:
+    """What this process does for a use case.
+
+    Attributes:
+        use_case: Its name.
+        served: The version that answers, if one does.
+        offered_version: The newest version in production that this process has tried to take.
+        proof: How that version answered its example; None: nothing was tried yet.
+        detail: A sentence for people: what was tried last, or is being tried.
+    """
+
+    use_case: str
+    served: ServedVersion | None = None
+    offered_version: int | None = None
+    proof: Proof | None = None
+    detail: str = "no version is in production yet"
+
+    @property
+    def version(self) -> int | None:
+        """The version that answers."""
+        return self.served.version if self.served else None
+
+
+class Models:
+    """What is served, by use case. Belongs to the event loop's thread.
+
+    Args:
+        default_use_case: Known even before anything is in production.
+    """
+
+    def __init__(self, default_use_case: str) -> None:
+        self.default_use_case = default_use_case
+        self._states = {default_use_case: UseCaseState(default_use_case)}
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Has a function called after every change."""
+        self._listeners.append(listener)
+
+    def serving(self, use_case: str) -> ServedVersion:
+        """The version that answers for a use case now.
+
+        Raises:
+            NoSuchUseCase: There is no such use case; the message lists those there are.
+            NoModel: None of its versions can answer; the message says why.
+        """
+        state = self._states.get(use_case)
+        if state is None:
+            raise NoSuchUseCase(f"there is no use case {use_case!r}; there are: {', '.join(sorted(self._states))}")
+        if state.served is None:
+            raise NoModel(f"{use_case} cannot be answered: {state.detail}")
+        return state.served
+
+    def states(self) -> list[UseCaseState]:
+        """The state of every known use case, by name."""
+        return [self._states[name] for name in sorted(self._states)]
+
+    def served(self) -> dict[str, ServedVersion]:
+        """The versions that answer, by use case."""
+        return {state.use_case: state.served for state in self.states() if state.served}
+
+    def serve(self, use_case: str, served: ServedVersion, detail: str) -> None:
+        """Swaps a proven version in. Requests under way finish on the version that took them."""
+        self._put(UseCaseState(use_case, served, served.version, Proof.OK, detail), logging.INFO)
+
+    def refuse(self, use_case: str, version: int, detail: str) -> None:
+        """Notes that a version cannot be served; the one that answers goes on."""
+        state = replace(self._state(use_case), offered_version=version, proof=Proof.FAILED, detail=detail)
+        self._put(state, logging.ERROR)
+
+    def note(self, use_case: str, detail: str) -> None:
+        """Notes how far a version in production is that was not tried yet."""
+        self._put(replace(self._state(use_case), detail=detail), logging.INFO)
+
+    def _state(self, use_case: str) -> UseCaseState:
+        return self._states.get(use_case, UseCaseState(use_case))
+
+    def _put(self, state: UseCaseState, level: int) -> None:
+        if state == self._states.get(state.use_case):
+            return
+        LOGGER.log(level, "%s: %s", state.use_case, state.detail)
+        self._states[state.use_case] = state
+        for listener in self._listeners:
+            listener()
