@@ -1,7 +1,7 @@
 """Real servers for the tests: one embedded Postgres and, only when asked for, one MLflow for the whole session.
 
-A test that takes one of the engines, or `empty_postgres`, finds empty databases and leaves them so. The registry is never emptied: names of
-experiments and models must be the test's own.
+A test that takes one of the engines, or `empty_postgres`, finds empty databases and leaves them so. The registry is
+never emptied: names of experiments and models must be the test's own.
 """
 
 import tempfile

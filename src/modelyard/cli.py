@@ -193,7 +193,7 @@ def main() -> None:
     try:
         app()
     except ModelyardError as error:
-        print(f"error: {error}", file=sys.stderr)
+        typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -99,6 +99,6 @@ def _check_that_others_may_enter(path: Path) -> None:
         if not parent.stat().st_mode & stat.S_IXOTH:
             raise BadInput(
                 f"Postgres does not run as root, no user namespace can be made here, and the user {ORDINARY_USER} "
-                f"may not enter {parent}: run this as an ordinary user, or put the project and MODELYARD_HOME under a folder "
-                "that others may enter"
+                f"may not enter {parent}: run this as an ordinary user, or put the project and MODELYARD_HOME "
+                "under a folder that others may enter"
             )

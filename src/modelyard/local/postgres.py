@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -14,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local.account import Account, choose_account
-from modelyard.local.shared import shared
+from modelyard.local.shared import error_line, said_since, shared, size_of, wait_for_the_guard
 
 LOGGER = logging.getLogger(__name__)
 
@@ -83,20 +84,23 @@ def embedded_postgres(home: Path) -> Iterator[Postgres]:
     # SQLAlchemy is loaded by those who start a server, not by those who ask whether one runs.
     from modelyard.stores.migrate import migrate
 
-    server = _Server(home)
-    with shared(server, home):
-        postgres = Postgres(server.socket)
-        migrate(postgres.admin_url)
-        yield postgres
+    server = PostgresServer(home)
+    try:
+        with shared(server, home):
+            postgres = Postgres(server.socket)
+            migrate(postgres.admin_url)
+            yield postgres
+    finally:
+        wait_for_the_guard(home, server.name)
 
 
 def running_postgres(home: Path) -> Postgres | None:
     """The Postgres of a home if it runs and answers; nothing is started."""
-    server = _Server(home)
+    server = PostgresServer(home)
     return Postgres(server.socket) if server.is_running() else None
 
 
-class _Server:
+class PostgresServer:
     """The processes and files of the Postgres of one home, for `shared`."""
 
     name = "postgres"
@@ -151,7 +155,7 @@ class _Server:
         options = ("--auth=trust", f"--username={ADMINISTRATOR}", "--encoding=UTF8", "--locale=C")
         done = self._account.run([_program("initdb"), f"--pgdata={new}", *options])
         if done.returncode:
-            raise StepFailed(f"no Postgres database could be made in {self._folder}: {_last_line(done.stderr)}")
+            raise StepFailed(f"no Postgres database could be made in {self._folder}: {error_line(done.stderr)}")
         new.rename(self._data)
 
     def _launch(self) -> None:
@@ -164,16 +168,11 @@ class _Server:
         self._control("start", f"--log={self._log}", f"--timeout={START_TIMEOUT_SECONDS}")
 
     def _control(self, verb: str, *options: str) -> None:
+        log_size = size_of(self._log)
         done = self._account.run([_program("pg_ctl"), verb, f"--pgdata={self._data}", "--wait", "--silent", *options])
         if done.returncode:
-            raise StepFailed(
-                f"Postgres in {self._folder} does not {verb}: {self._reason(done.stderr)} (log: {self._log})"
-            )
-
-    def _reason(self, otherwise: str) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        fatal = [line.split("FATAL:", 1)[1].strip() for line in lines if "FATAL:" in line]
-        return fatal[-1] if fatal else _last_line(otherwise)
+            reason = _reasons(said_since(self._log, log_size)) or error_line(done.stderr)
+            raise StepFailed(f"Postgres in {self._folder} does not {verb}: {reason} (log: {self._log})")
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -248,6 +247,6 @@ def _program(name: str) -> Path:
     return Path(package.origin).parent / "pginstall" / "bin" / name
 
 
-def _last_line(output: str) -> str:
-    lines = output.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+def _reasons(said: str) -> str:
+    """Why Postgres ended, out of its log."""
+    return "; ".join(re.findall(r"(?:FATAL|DETAIL): +(.*)", said))

@@ -1,34 +1,63 @@
 """A server of one home that several processes use: the first starts it, the last stops it.
 
-Who uses it is told by locks, not by a counter: a lock ends with its process, however that ends. A server that killed
-users left behind is found, used and stopped by the next one.
+Who uses it is told by locks, not by a counter: a lock ends with its process, however that ends. What killed users leave
+behind is stopped by the home's guard (`guard.py`), or found, used and stopped by the next user.
+
+Three kinds of lock files in `home/run`, never deleted: `<server>.lock` is held by who starts or stops the server,
+`<server>.users` by all who use it, `guard.lock` by the guard.
 """
 
 import fcntl
 import logging
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from modelyard.errors import BadInput
+
 LOGGER = logging.getLogger(__name__)
 
+GUARD_END_SECONDS = 5
+SOON_SECONDS = 0.5
+POLL_SECONDS = 0.02
+# The shell ends at once: what it starts is nobody's child, as it may outlive the process that started it.
+DETACHED = ("/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &')
 
-class Server(Protocol):
-    """What can be shared."""
+
+class Stoppable(Protocol):
+    """A server that may be running."""
 
     @property
     def name(self) -> str:
         """Its name in messages and in the names of the lock files."""
 
+    def stop(self) -> None:
+        """Stops it, and what is left of it; nothing happens when nothing runs."""
+
+
+class Server(Stoppable, Protocol):
+    """What can be shared."""
+
     def is_running(self) -> bool:
         """Whether it runs and answers, whoever started it."""
 
     def start(self) -> None:
-        """Starts it and waits until it answers; one that is starting already is waited for."""
+        """Starts it and waits until it answers; what runs without answering is waited for, or replaced."""
 
-    def stop(self) -> None:
-        """Stops it, and what is left of it; nothing happens when nothing runs."""
+
+@contextmanager
+def alone(home: Path, name: str) -> Iterator[IO[str]]:
+    """One at a time starts, stops or looks at the server of that name; waits for who does."""
+    with _server_lock(home, name) as lock:
+        if not _lock_soon(lock):
+            LOGGER.info("waiting for another process, which is starting or stopping %s", name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
 
 
 @contextmanager
@@ -37,39 +66,163 @@ def shared(server: Server, home: Path) -> Iterator[None]:
 
     Args:
         server: The server.
-        home: The folder of all local state; the locks are in its `run`.
+        home: The folder of all local state.
     """
-    folder = home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{server.name}.users").open("a") as users:
+    with _users_lock(home, server.name) as users:
         try:
-            with _alone(folder, server.name):
+            with alone(home, server.name):
                 fcntl.flock(users, fcntl.LOCK_SH)
+                _call_the_guard(home)
                 if not server.is_running():
                     server.start()
             yield
         finally:
-            with _alone(folder, server.name):
+            with alone(home, server.name):
                 fcntl.flock(users, fcntl.LOCK_UN)
-                if _unused(users):
+                if _lock_at_once(users):
                     server.stop()
 
 
-@contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """One at a time starts or stops the server."""
-    with (folder / f"{name}.lock").open("a") as file:
-        if not _locked(file):
-            LOGGER.info("waiting for another process, which is starting or stopping %s", name)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def is_used(home: Path, name: str) -> bool:
+    """Whether a process uses the server; waits for one that is starting or stopping it."""
+    with alone(home, name):
+        return _has_users(home, name)
 
 
-def _unused(users: IO[str]) -> bool:
-    return _locked(users)
+def end_if_unused(home: Path, name: str, guard_lock: IO[str]) -> None:
+    """Ends this process, the guard, if nobody uses the server.
+
+    The locks end with the process, the guard's own first: who waits for it finds it gone, and who comes finds no guard
+    and starts one.
+    """
+    with alone(home, name) as lock:
+        if not _has_users(home, name):
+            # The kernel closes files in the order of their numbers.
+            fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, guard_lock.fileno() + 1)
+            os._exit(0)
 
 
-def _locked(file: IO[str]) -> bool:
+def stop_unused(home: Path, server: Stoppable) -> bool:
+    """Stops a server that nobody uses.
+
+    Returns:
+        Whether it is used, or just being started or stopped.
+    """
+    with _server_lock(home, server.name) as lock, _users_lock(home, server.name) as users:
+        if not (_lock_at_once(lock) and _lock_at_once(users)):
+            return True
+        server.stop()
+        return False
+
+
+def wait_for_the_guard(home: Path, name: str) -> None:
+    """Waits, after a server was left, until the guard is gone too: it goes when it sees that nobody uses anything."""
+    deadline = time.monotonic() + GUARD_END_SECONDS
+    while _is_only_guarded(home, name) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+
+
+def start_detached(
+    command: Sequence[str],
+    log: Path,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
+) -> None:
+    """Starts a process in a session of its own, which neither Ctrl-C nor the end of its starter ends.
+
+    Args:
+        command: Program and arguments.
+        log: Where its output goes, behind what is there.
+        folder: Its working folder.
+        environment: Its environment; None: that of this process.
+        keep_open: File descriptors that it inherits.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [*DETACHED, str(log), *command],
+        check=True,
+        cwd=folder,
+        env=environment,
+        pass_fds=keep_open,
+        start_new_session=True,
+    )
+
+
+def error_line(said: str) -> str:
+    """The last line that names an error, else the last one, of what a process has said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()]
+    return next(reversed(errors or lines), "it said nothing")
+
+
+def said_since(log: Path, size: int) -> str:
+    """What was written into a log after it had this size, in bytes."""
+    with log.open("rb") as file:
+        file.seek(size)
+        return file.read().decode(errors="replace")
+
+
+def size_of(log: Path) -> int:
+    """The size of a log in bytes; one that is not there yet has none."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def _call_the_guard(home: Path) -> None:
+    """Starts the home's guard if there is none. Its lock is taken here and handed on: there is never a second."""
+    with _guard_lock(home) as lock:
+        if _lock_at_once(lock):
+            command = [sys.executable, "-P", "-m", "modelyard.local.guard", str(home), str(lock.fileno())]
+            start_detached(command, home / "logs" / "guard.log", folder=home, keep_open=[lock.fileno()])
+
+
+def _guard_lock(home: Path) -> IO[str]:
+    return _open(_run_folder(home) / "guard.lock")
+
+
+def _users_lock(home: Path, name: str) -> IO[str]:
+    return _open(_run_folder(home) / f"{name}.users")
+
+
+def _server_lock(home: Path, name: str) -> IO[str]:
+    return _open(_run_folder(home) / f"{name}.lock")
+
+
+def _run_folder(home: Path) -> Path:
+    folder = home / "run"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
+    return folder
+
+
+def _open(lock: Path) -> IO[str]:
+    try:
+        return lock.open("a")
+    except PermissionError as error:
+        raise BadInput(f"{lock} is another user's: work as that user, or in a MODELYARD_HOME of your own") from error
+
+
+def _is_only_guarded(home: Path, name: str) -> bool:
+    with alone(home, name), _guard_lock(home) as guard:
+        return not _has_users(home, name) and not _lock_at_once(guard)
+
+
+def _has_users(home: Path, name: str) -> bool:
+    with _users_lock(home, name) as users:
+        return not _lock_at_once(users)
+
+
+def _lock_soon(file: IO[str]) -> bool:
+    deadline = time.monotonic() + SOON_SECONDS
+    while not (locked := _lock_at_once(file)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return locked
+
+
+def _lock_at_once(file: IO[str]) -> bool:
+    """Takes an exclusive lock, which ends when the file is closed; False: another holds one."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,20 +4,17 @@ import contextlib
 import http.client
 import logging
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local.postgres import Postgres
-from modelyard.local.shared import shared
-from modelyard.settings import child_environment
+from modelyard.local.shared import error_line, said_since, shared, size_of, start_detached
 
 LOGGER = logging.getLogger(__name__)
 
@@ -28,25 +25,10 @@ USUAL_START_SECONDS = 16
 START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 20
 HEALTH_TIMEOUT_SECONDS = 5
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 # Another process may take a free port between its choice and the server's start.
 PORT_ATTEMPTS = 3
 PORT_TAKEN = "address already in use"
-# The shell ends at once: the server is nobody's child, as it may outlive the process that started it.
-DETACHED = ("/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &')
-
-
-class _Found(NamedTuple):
-    """What runs of a home's server."""
-
-    processes: list[psutil.Process]
-    arguments: list[str]
-
-    @property
-    def port(self) -> int | None:
-        if "--port" not in self.arguments:
-            return None
-        return int(self.arguments[self.arguments.index("--port") + 1])
 
 
 @contextmanager
@@ -55,7 +37,7 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
 
     Args:
         home: The folder of all local state, absolute.
-        postgres: The home's running Postgres.
+        postgres: The home's running Postgres, which must be used for as long.
         port: The port to answer on; None: any, also that of a server which runs already.
 
     Yields:
@@ -65,28 +47,72 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
         BadInput: The port is in use, or the home's server runs already on another one.
         StepFailed: It does not start; the message names its log.
     """
-    server = _Server(home, postgres, port)
+    server = _MlflowServer(home, postgres, port)
     with shared(server, home):
         yield server.uri()
 
 
-def running_mlflow(home: Path, postgres: Postgres) -> str | None:
-    """The tracking URI of a home's MLflow server if it runs and answers; nothing is started."""
-    server = _Server(home, postgres, None)
-    return server.uri() if server.is_running() else None
+def running_mlflow(home: Path) -> str | None:
+    """The tracking URI of a home's server if it runs and answers; nothing is started."""
+    port = MlflowProcesses(home).answering_port()
+    return None if port is None else _uri(port)
 
 
-class _Server:
-    """The processes of the MLflow server of one home, for `shared`."""
+class MlflowProcesses:
+    """What runs of the MLflow server of one home, whoever started it."""
 
     name = "mlflow"
 
-    def __init__(self, home: Path, postgres: Postgres, port: int | None) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = home.resolve()
-        self._folder = home / "mlflow"
-        self._log = home / "logs" / "mlflow.log"
+
+    def answering_port(self) -> int | None:
+        """The port, if it answers, and it is a process of this server that listens there."""
+        return _answering_port(self._processes())
+
+    def stop(self) -> None:
+        """Asks all of its processes to end, and ends those that do not."""
+        processes = self._processes()
+        if not processes:
+            return
+        LOGGER.info("stopping MLflow")
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        if not self._ends_within(STOP_TIMEOUT_SECONDS):
+            self._kill()
+
+    def _kill(self) -> None:
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._ends_within(STOP_TIMEOUT_SECONDS)
+
+    def _ends_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self._processes():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def _processes(self) -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["environ"])
+            if (process.info["environ"] or {}).get(MARK) == str(self._home)
+        ]
+
+
+class _MlflowServer(MlflowProcesses):
+    """The MLflow server of one home, to be shared."""
+
+    def __init__(self, home: Path, postgres: Postgres, port: int | None) -> None:
+        super().__init__(home)
+        self._folder = self._home / "mlflow"
+        self._log = self._home / "logs" / "mlflow.log"
         self._database = postgres.url("mlflow", role="mlflow")
-        self._port = port
+        self._wanted_port = port
 
     def uri(self) -> str:
         """The address of the running server.
@@ -94,20 +120,20 @@ class _Server:
         Raises:
             BadInput: It answers on another port than the one asked for.
         """
-        port = self._found().port
-        if self._port not in (None, port):
+        port = _port(self._processes())
+        if port is None:
+            raise StepFailed(f"MLflow has ended (log: {self._log})")
+        if self._wanted_port not in (None, port):
             raise BadInput(
-                f"the MLflow server of {self._home} runs on port {port} already, not on {self._port}: "
+                f"the MLflow server of {self._home} runs on port {port} already, not on {self._wanted_port}: "
                 "wait until what uses it is done"
             )
-        return f"http://{HOST}:{port}"
+        return _uri(port)
 
     def is_running(self) -> bool:
-        """Whether it answers, on this Postgres, from a port that a process of its own listens on."""
-        found = self._found()
-        if found.port is None or self._database not in found.arguments:
-            return False
-        return _listens(found.processes, found.port) and _is_healthy(found.port)
+        """Whether it answers, and keeps its tables in this Postgres."""
+        processes = self._processes()
+        return self._database in _arguments(processes) and _answering_port(processes) is not None
 
     def start(self) -> None:
         """Starts it and waits until it answers.
@@ -118,47 +144,31 @@ class _Server:
         """
         self.stop()  # what is there does not answer, or knows a Postgres that is no more
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._log.parent.mkdir(exist_ok=True)
-        self._log.touch()
+        said = ""
         for _ in range(PORT_ATTEMPTS):
-            said = self._launch(self._port or _free_port())
-            if said is None:
+            said = self._launch(self._wanted_port or _free_port())
+            if self.is_running():
                 return
-            if PORT_TAKEN not in said or self._port is not None:
+            if PORT_TAKEN not in said or self._wanted_port is not None:
                 break
-        raise StepFailed(f"MLflow does not start: {_error_line(said)} (log: {self._log})")
+        raise StepFailed(f"MLflow does not start: {error_line(said)} (log: {self._log})")
 
-    def stop(self) -> None:
-        """Asks all of its processes to end, and ends those that do not."""
-        if not self._found().processes:
-            return
-        LOGGER.info("stopping MLflow")
-        for process in self._found().processes:
-            _signal(process.terminate)
-        if self._ends_within(STOP_TIMEOUT_SECONDS):
-            return
-        for process in self._found().processes:
-            _signal(process.kill)
-        self._ends_within(STOP_TIMEOUT_SECONDS)
+    def _launch(self, port: int) -> str:
+        """Starts it on a port and waits until it answers or ends; what it has written into its log."""
+        # Reads configuration with pydantic, which the guard has no need of.
+        from modelyard.settings import child_environment
 
-    def _launch(self, port: int) -> str | None:
-        """Starts it on a port; None when it answers, else what it wrote into its log."""
         _check_that_it_is_free(port)
-        LOGGER.info("starting MLflow on http://%s:%d, which takes about %d seconds", HOST, port, USUAL_START_SECONDS)
-        log_size = self._log.stat().st_size
+        LOGGER.info("starting MLflow on %s, which takes about %d seconds", _uri(port), USUAL_START_SECONDS)
+        log_size = size_of(self._log)
         changes = {
             MARK: str(self._home),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners would take 1 GB
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        subprocess.run(
-            [*DETACHED, str(self._log), *self._command(port)],
-            check=True,
-            cwd=self._folder,
-            env=child_environment(changes),
-            start_new_session=True,
-        )
-        return None if self._comes_up() else self._log.read_bytes()[log_size:].decode(errors="replace")
+        start_detached(self._command(port), self._log, self._folder, child_environment(changes))
+        self._wait_while_it_starts()
+        return said_since(self._log, log_size)
 
     def _command(self, port: int) -> list[str]:
         stores = ["--backend-store-uri", self._database]
@@ -177,43 +187,43 @@ class _Server:
             "1",
         ]
 
-    def _comes_up(self) -> bool:
+    def _wait_while_it_starts(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while self._found().processes and time.monotonic() < deadline:
-            if self.is_running():
-                return True
+        while self._processes() and not self.is_running() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        return False
-
-    def _ends_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self._found().processes:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True
-
-    def _found(self) -> _Found:
-        processes = [
-            process
-            for process in psutil.process_iter(["environ", "cmdline"])
-            if (process.info["environ"] or {}).get(MARK) == str(self._home)
-        ]
-        return _Found(processes, [argument for process in processes for argument in process.info["cmdline"] or ()])
 
 
-def _signal(send: Callable[[], None]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        send()
+def _uri(port: int) -> str:
+    return f"http://{HOST}:{port}"
 
 
-def _listens(processes: list[psutil.Process], port: int) -> bool:
+def _arguments(processes: list[psutil.Process]) -> list[str]:
+    """What the processes were started with, one after the other."""
+    arguments: list[str] = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            for connection in process.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                    return True
-    return False
+            arguments += process.cmdline()
+    return arguments
+
+
+def _port(processes: list[psutil.Process]) -> int | None:
+    arguments = _arguments(processes)
+    return int(arguments[arguments.index("--port") + 1]) if "--port" in arguments else None
+
+
+def _answering_port(processes: list[psutil.Process]) -> int | None:
+    port = _port(processes)
+    if port is None or not any(_listens(process, port) for process in processes):
+        return None
+    return port if _is_healthy(port) else None
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 def _is_healthy(port: int) -> bool:
@@ -243,9 +253,3 @@ def _check_that_it_is_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise BadInput(f"port {port} on {HOST} is in use: MLflow cannot answer there") from error
-
-
-def _error_line(said: str | None) -> str:
-    lines = [line.strip() for line in (said or "").splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return next(reversed(errors or lines), "it said nothing")

@@ -145,15 +145,17 @@ def _not_better(gate: Gate, found: Comparison) -> list[str]:
     if found.bound > gate.baseline_margin:
         return []
     return [
-        f"it does not beat a dummy beyond chance: {found.metric} {found.model:.3f} against {found.other:.3f}; at level "
-        f"{gate.level:g} the difference is above {found.bound:.3f}, and must be above {gate.baseline_margin:g}"
+        f"it does not beat a dummy beyond chance: {_shown(gate, found)}, and must be above {gate.baseline_margin:g}"
     ]
 
 
 def _worse(gate: Gate, found: Comparison) -> list[str]:
     if found.bound >= -gate.champion_margin:
         return []
-    return [
-        f"it may be worse than the model in production: {found.metric} {found.model:.3f} against {found.other:.3f}; at "
-        f"level {gate.level:g} the difference is above {found.bound:.3f}, and must not be below {-gate.champion_margin:g}"
-    ]
+    margin = f"and must not be below {-gate.champion_margin:g}"
+    return [f"it may be worse than the model in production: {_shown(gate, found)}, {margin}"]
+
+
+def _shown(gate: Gate, found: Comparison) -> str:
+    beside = f"{found.metric} {found.model:.3f} against {found.other:.3f}"
+    return f"{beside}; at level {gate.level:g} the difference is above {found.bound:.3f}"

@@ -75,7 +75,8 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
 
 
 def _disagreement(trained: TrainResult) -> str:
-    return f"{trained.candidate}: its compiled form differs from the fitted model by up to {trained.compiled_difference:.1e}"
+    difference = f"{trained.compiled_difference:.1e}"
+    return f"{trained.candidate}: its compiled form differs from the fitted model by up to {difference}"
 
 
 def _tags(trained: TrainResult) -> dict[str, str]:
