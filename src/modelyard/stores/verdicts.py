@@ -76,6 +76,12 @@ class Verdicts:
             rows = connection.execute(statement("newest_verdicts"), {"use_case": use_case, "limit": limit})
             return [KeptVerdict(**row) for row in rows.mappings()]
 
+    def in_production(self) -> dict[str, int]:
+        """The version of each use case that came into production last."""
+        with transaction(self._engine) as connection:
+            rows = connection.execute(statement("in_production_by_verdicts"))
+            return {row.use_case: int(row.model_version) for row in rows}
+
     def before(self, use_case: str, version: int) -> int | None:
         """The version that was in production before a version came into it, if there was one."""
         with transaction(self._engine) as connection:

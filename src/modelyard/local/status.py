@@ -1,0 +1,146 @@
+"""How the platform of a home stands: what runs, what is in production, how many rows there are."""
+
+from contextlib import ExitStack
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url
+
+from modelyard.contract import Frozen
+from modelyard.errors import BadInput
+from modelyard.local.platform import services_now
+from modelyard.local.postgres import Postgres, PostgresServer
+from modelyard.local.services import stores
+from modelyard.local.tracking import running_mlflow
+from modelyard.settings import Settings
+from modelyard.steps.platform import Platform
+from modelyard.usecase import find_use_cases
+
+DATABASES = ("raw_data", "clean_data")
+ROLES = ("pipeline", "api", "explorer")
+
+
+class ServiceStatus(Frozen):
+    """A service of the platform.
+
+    Attributes:
+        name: Its name for people.
+        url: Where it answers.
+        trouble: What keeps it from working; None: nothing.
+    """
+
+    name: str
+    url: str
+    trouble: str | None
+
+
+class UseCaseStatus(Frozen):
+    """How a use case stands.
+
+    Attributes:
+        name: Its name.
+        in_production: The version in production, if there is one.
+        rows: Rows raw, rejected, clean (of the newest snapshot) and predictions.
+    """
+
+    name: str
+    in_production: int | None
+    rows: dict[str, int]
+
+
+class PlatformStatus(Frozen):
+    """How the platform of a home stands.
+
+    Attributes:
+        home: The folder of its state.
+        services: What runs; empty while it is down.
+        use_cases: Each use case that has records.
+    """
+
+    home: str
+    services: tuple[ServiceStatus, ...]
+    use_cases: tuple[UseCaseStatus, ...]
+
+
+def database_url(settings: Settings, database: str, role: str) -> str:
+    """The URL of a database, as psql, psycopg and SQLAlchemy take it.
+
+    Args:
+        settings: Says where it is.
+        database: `raw_data` or `clean_data`.
+        role: Who connects; a configured URL has its own.
+
+    Raises:
+        BadInput: There is no such database or role.
+    """
+    if database not in DATABASES or role not in ROLES:
+        raise BadInput(f"there is no {database} for {role}: choose of {', '.join(DATABASES)} and {', '.join(ROLES)}")
+    configured = {"raw_data": settings.raw_database_url, "clean_data": settings.clean_database_url}[database]
+    url = configured or Postgres(PostgresServer(settings.home).socket).url(database, role)
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def show_status(settings: Settings, *, as_json: bool) -> None:
+    """Prints how the platform stands.
+
+    Args:
+        settings: Says which platform.
+        as_json: For programs; else as tables.
+    """
+    found = platform_status(settings)
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        _print(found)
+
+
+def platform_status(settings: Settings) -> PlatformStatus:
+    """How the platform stands. The embedded database is started for the asking if it does not run."""
+    services = tuple(
+        ServiceStatus(name=service.name, url=service.url, trouble=trouble)
+        for service, trouble in services_now(settings)
+    )
+    return PlatformStatus(home=str(settings.home), services=services, use_cases=_use_cases(settings))
+
+
+def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
+    nowhere = settings.raw_database_url is None and not PostgresServer(settings.home).exists()
+    if nowhere:
+        return ()
+    with ExitStack() as stack:
+        platform = stack.enter_context(stores(settings, tracking=False))
+        versions = _in_production(settings, platform)
+        names = sorted(find_use_cases(settings.use_cases_path))
+        rows = {name: platform.raw.counts(name) | {"clean": platform.clean.count(name)} for name in names}
+    return tuple(
+        UseCaseStatus(name=name, in_production=versions.get(name), rows=rows[name])
+        for name in names
+        if any(rows[name].values())
+    )
+
+
+def _in_production(settings: Settings, platform: Platform) -> dict[str, int]:
+    """From the registry where it can be asked, else from the gate's verdicts: starting MLflow takes too long for this."""
+    if settings.mlflow_tracking_uri or running_mlflow(settings.home):
+        with stores(settings, tracking=True) as asking:
+            return asking.registry.in_production()
+    return platform.verdicts.in_production()
+
+
+def _print(found: PlatformStatus) -> None:
+    console = Console(soft_wrap=True)
+    services = Table("service", "address", "health", title=f"Modelyard in {found.home}")
+    for service in found.services:
+        services.add_row(service.name, service.url, service.trouble or "healthy")
+    if not found.services:
+        services.add_row("nothing runs", "", "`make up-local` starts it")
+    console.print(services)
+    use_cases = Table("use case", "in production", "raw", "rejected", "clean", "predictions", title="Use cases")
+    for use_case in found.use_cases:
+        counts = [str(use_case.rows[name]) for name in ("raw", "rejected", "clean", "predictions")]
+        version = "none" if use_case.in_production is None else f"version {use_case.in_production}"
+        use_cases.add_row(use_case.name, version, *counts)
+    if not found.use_cases:
+        use_cases.add_row("none has records yet", "", "", "", "", "")
+    console.print(use_cases)
