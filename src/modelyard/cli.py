@@ -74,9 +74,11 @@ def train(
     with ExitStack() as stack:
         platform = _connect(stack, tracking=True)
         for name in names:
-            _keep_and_print(
-                "train", use_case, key, platform, lambda found, p, k, name=name: train(found, name, p, k), part=name
-            )
+
+            def step(found: UseCase, platform: Platform, key: str, name: str = name) -> BaseModel:
+                return train(found, name, platform, key)
+
+            _keep_and_print("train", use_case, key, platform, step, part=name)
 
 
 @app.command()

@@ -162,10 +162,11 @@ class Feature(Frozen):
             return None if str(value) in self.seen.shares else f"{self.name}: the model was trained without {value!r}"
         if self.seen.minimum is None or self.seen.maximum is None:
             return None
-        if value in Limits(minimum=self.seen.minimum, maximum=self.seen.maximum):
+        number = float(value)
+        if number in Limits(minimum=self.seen.minimum, maximum=self.seen.maximum):
             return None
         return (
-            f"{self.name}: {float(value):g} is outside of what the model was trained on "
+            f"{self.name}: {number:g} is outside of what the model was trained on "
             f"({self.seen.minimum:g} to {self.seen.maximum:g})"
         )
 
@@ -294,8 +295,8 @@ class Contract(Frozen):
     def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """The index of the predicted class of each record, from probabilities of shape (records, classes)."""
         if len(self.target.classes) == 2:
-            return (scores[:, 1] >= self.threshold).astype(np.intp)
-        return np.argmax(scores, axis=1).astype(np.intp)
+            return np.asarray(scores[:, 1] >= self.threshold, dtype=np.intp)
+        return np.asarray(np.argmax(scores, axis=1), dtype=np.intp)
 
     def breaking_changes(self, newer: "Contract") -> list[str]:
         """What in a newer contract would break the clients of this one, a sentence each.

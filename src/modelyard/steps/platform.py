@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from modelyard.errors import ServiceUnavailable
 from modelyard.settings import Settings
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
@@ -25,7 +26,7 @@ class Platform:
         results: What the steps say to each other.
         verdicts: What the gate said.
         processes: The API processes and what they serve.
-        registry: Models.
+        tracking: Models, where the step asked for the tracking server.
     """
 
     settings: Settings
@@ -34,12 +35,30 @@ class Platform:
     results: StepResults
     verdicts: Verdicts
     processes: ApiProcesses
-    registry: Registry
+    tracking: Registry | None
+
+    @property
+    def registry(self) -> Registry:
+        """Models.
+
+        Raises:
+            ServiceUnavailable: The step was connected without a tracking server.
+        """
+        if self.tracking is None:
+            raise ServiceUnavailable("this step was connected without a tracking server: set MLFLOW_TRACKING_URI")
+        return self.tracking
 
 
 @contextmanager
-def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: str) -> Iterator[Platform]:
-    """The stores at these addresses; nothing is connected before it is used."""
+def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: str | None) -> Iterator[Platform]:
+    """The stores at these addresses; nothing is connected before it is used.
+
+    Args:
+        settings: This process's settings.
+        raw_url: URL of `raw_data`.
+        clean_url: URL of `clean_data`.
+        tracking_uri: Address of the tracking server; None: the step uses none.
+    """
     raw, clean = make_engine(raw_url), make_engine(clean_url)
     try:
         yield Platform(
@@ -49,7 +68,7 @@ def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: st
             results=StepResults(raw),
             verdicts=Verdicts(raw),
             processes=ApiProcesses(raw),
-            registry=Registry(tracking_uri),
+            tracking=Registry(tracking_uri) if tracking_uri else None,
         )
     finally:
         raw.dispose()

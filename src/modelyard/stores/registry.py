@@ -234,8 +234,8 @@ class Registry:
         from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
         from mlflow.exceptions import MlflowException
 
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(ATTEMPTS)
-        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(ATTEMPTS)  # type: ignore[no-untyped-call]
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)  # type: ignore[no-untyped-call]
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         mlflow.set_tracking_uri(self._uri)
         try:
@@ -297,9 +297,11 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
 
 def _signature(contract: Contract) -> Any:
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-    inputs = [ColSpec(DataType.float if f.is_numeric else DataType.string, f.name) for f in contract.features]
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.float if f.is_numeric else DataType.string, f.name) for f in contract.features
+    ]
     labels = contract.target.classes
     texts = bool(labels) and isinstance(labels[0], str)
     output = DataType.string if texts else DataType.long if labels else DataType.double
