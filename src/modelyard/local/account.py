@@ -57,7 +57,7 @@ class Account:
             os.chown(each, self.uid, self.gid, follow_symlinks=False)
 
 
-def choose_account(folder: Path, program: Path) -> Account:
+def choose_account(folder: Path, program: Path, log: Path) -> Account:
     """Whom to run as, so that a program which refuses root can write into a folder of ours.
 
     An ordinary user stays what he is. Root becomes the folder's owner if that is not root, else an ordinary user in a
@@ -66,6 +66,7 @@ def choose_account(folder: Path, program: Path) -> Account:
     Args:
         folder: What the program keeps its files in; it exists.
         program: The program.
+        log: The file that it writes its log into.
 
     Raises:
         BadInput: Run as root, and neither is possible. The message names the folder that is in the way.
@@ -79,7 +80,7 @@ def choose_account(folder: Path, program: Path) -> Account:
     inside = _in_namespace(nobody)
     if inside.run([program, "--version"]).returncode == 0:
         return inside
-    for needed in (folder, program):
+    for needed in (folder, program, log):
         _check_that_others_may_enter(needed)
     LOGGER.info("no user namespace can be made here: Postgres runs as the user %s", ORDINARY_USER)
     return _switched(nobody)

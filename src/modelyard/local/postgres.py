@@ -1,13 +1,12 @@
 """The embedded Postgres of one home: from a Python wheel, over a private Unix socket, with no port open."""
 
+import contextlib
 import importlib.util
 import logging
 import os
 import re
 import shutil
-import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import psutil
 
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local.account import Account, choose_account
-from modelyard.local.shared import error_line, said_since, shared, size_of, wait_for_the_guard
+from modelyard.local.shared import error_line, said_since, shared, size_of, wait_for_the_guard, wait_until
 
 LOGGER = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ PORT = 5432  # names the socket; nothing listens on it
 SOCKET_PATH_LIMIT_BYTES = 103
 START_TIMEOUT_SECONDS = 120
 STOP_TIMEOUT_SECONDS = 60
-POLL_SECONDS = 0.05
 
 CONFIGURATION = """\
 # Written at every start: changes here are lost.
@@ -84,6 +82,7 @@ def embedded_postgres(home: Path) -> Iterator[Postgres]:
     # SQLAlchemy is loaded by those who start a server, not by those who ask whether one runs.
     from modelyard.stores.migrate import migrate
 
+    home = home.resolve()
     server = PostgresServer(home)
     try:
         with shared(server, home):
@@ -96,7 +95,7 @@ def embedded_postgres(home: Path) -> Iterator[Postgres]:
 
 def running_postgres(home: Path) -> Postgres | None:
     """The Postgres of a home if it runs and answers; nothing is started."""
-    server = PostgresServer(home)
+    server = PostgresServer(home.resolve())
     return Postgres(server.socket) if server.is_running() else None
 
 
@@ -115,9 +114,13 @@ class PostgresServer:
         """The folder of the Unix socket: in the home, or where a link there points to."""
         return (self._folder / "socket").resolve()
 
+    def exists(self) -> bool:
+        """Whether there is a database here, running or not."""
+        return self._data.exists()
+
     def is_running(self) -> bool:
-        """Whether it takes connections. The socket's folder is private: nobody else answers there."""
-        if not self._data.exists():
+        """Whether it takes connections."""
+        if self._postmaster() is None:  # the socket's folder may be another's by now
             return False
         ready = Account().run([_program("pg_isready"), "-q", "-h", self.socket, "-p", str(PORT)])
         return ready.returncode == 0
@@ -128,22 +131,22 @@ class PostgresServer:
         self._log.parent.mkdir(exist_ok=True)
         self._log.touch()
         self._account.own(self._log)
-        if not self._data.exists():
+        if not self.exists():
             self._initialize()
-        if self._postmaster() is None:
-            self._launch()
-        self._wait_until_it_answers()
+        if not wait_until(self._answers, START_TIMEOUT_SECONDS):
+            raise StepFailed(f"Postgres in {self._folder} does not answer (log: {self._log})")
 
     def stop(self) -> None:
         """Ends its sessions, writes everything out and stops it."""
         if self._postmaster() is not None:
             LOGGER.info("stopping Postgres in %s", self._folder)
             self._control("stop", "--mode=fast", f"--timeout={STOP_TIMEOUT_SECONDS}")
-        self._remove_socket()
+        self._clear()
 
     @cached_property
     def _account(self) -> Account:
-        return choose_account(self._data if self._data.exists() else self._folder, _program("postgres"))
+        folder = self._data if self.exists() else self._folder
+        return choose_account(folder, _program("postgres"), self._log)
 
     def _initialize(self) -> None:
         """Makes the data folder: under another name first, so that a half-made one is never taken for it."""
@@ -160,7 +163,7 @@ class PostgresServer:
 
     def _launch(self) -> None:
         LOGGER.info("starting Postgres in %s", self._folder)
-        self._clear_after_crash()
+        self._clear()
         self._make_socket()
         configuration = CONFIGURATION.format(port=PORT, socket=str(self.socket).replace("'", "''"))
         (self._data / "postgresql.conf").write_text(configuration, encoding="utf-8")
@@ -174,21 +177,17 @@ class PostgresServer:
             reason = _reasons(said_since(self._log, log_size)) or error_line(done.stderr)
             raise StepFailed(f"Postgres in {self._folder} does not {verb}: {reason} (log: {self._log})")
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.is_running():
-            if time.monotonic() > deadline:
-                raise StepFailed(f"Postgres in {self._folder} does not answer (log: {self._log})")
-            if self._postmaster() is None:  # it was on its way down
-                self._launch()
-            time.sleep(POLL_SECONDS)
+    def _answers(self) -> bool:
+        if self._postmaster() is None:  # not started yet, or it was on its way down
+            self._launch()
+        return self.is_running()
 
     def _processes(self) -> list[psutil.Process]:
         """All of its processes, also those that outlive a killed postmaster for a moment: they work in its folder."""
         return [
             process
             for process in psutil.process_iter(["name", "cwd"])
-            if process.info["name"] == "postgres" and process.info["cwd"] == str(self._data.resolve())
+            if process.info["name"] == "postgres" and process.info["cwd"] == str(self._data)
         ]
 
     def _postmaster(self) -> psutil.Process | None:
@@ -198,22 +197,20 @@ class PostgresServer:
             return None
         return next((process for process in self._processes() if process.pid == pid), None)
 
-    def _clear_after_crash(self) -> None:
-        """No postmaster lives: what still works for the last one ends; its pid, perhaps another's now, goes."""
-        left = self._processes()
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=STOP_TIMEOUT_SECONDS)
+    def _clear(self) -> None:
+        """No postmaster lives: what still works for a killed one ends, and its locks go; its pid may be another's."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: not self._processes(), STOP_TIMEOUT_SECONDS)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
+        self._remove_socket()
 
     def _make_socket(self) -> None:
         link = self._folder / "socket"
         if self._fits(link):
-            link.mkdir(mode=0o700, exist_ok=True)
+            link.mkdir(mode=0o700)
             return
-        if link.is_symlink() and self._is_private(self.socket):
-            return
-        link.unlink(missing_ok=True)
         elsewhere = Path(tempfile.mkdtemp(prefix="modelyard-"))
         link.symlink_to(elsewhere)
         if not self._fits(elsewhere):
@@ -223,18 +220,15 @@ class PostgresServer:
     def _fits(self, folder: Path) -> bool:
         return len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES
 
-    def _is_private(self, folder: Path) -> bool:
-        """Whether a folder outside of the home is still the one that was made there."""
-        if not folder.is_dir():
-            return False
-        found = folder.stat()
-        return found.st_uid == self._data.stat().st_uid and stat.S_IMODE(found.st_mode) == stat.S_IRWXU
-
     def _remove_socket(self) -> None:
+        """Removes the socket's folder; one outside of the home only if it is still the one that was made there."""
         link = self._folder / "socket"
-        if link.is_symlink():
+        if not link.is_symlink():
+            shutil.rmtree(link, ignore_errors=True)
+            return
+        if self.socket.is_dir() and self.socket.stat().st_uid == self._data.stat().st_uid:
             shutil.rmtree(self.socket, ignore_errors=True)
-            link.unlink()
+        link.unlink()
 
 
 def _program(name: str) -> Path:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -24,7 +24,7 @@ LOGGER = logging.getLogger(__name__)
 
 GUARD_END_SECONDS = 5
 SOON_SECONDS = 0.5
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 # The shell ends at once: what it starts is nobody's child, as it may outlive the process that started it.
 DETACHED = ("/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &')
 
@@ -54,7 +54,7 @@ class Server(Stoppable, Protocol):
 def alone(home: Path, name: str) -> Iterator[IO[str]]:
     """One at a time starts, stops or looks at the server of that name; waits for who does."""
     with _server_lock(home, name) as lock:
-        if not _lock_soon(lock):
+        if not wait_until(lambda: _lock_at_once(lock), SOON_SECONDS):
             LOGGER.info("waiting for another process, which is starting or stopping %s", name)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
@@ -117,9 +117,15 @@ def stop_unused(home: Path, server: Stoppable) -> bool:
 
 def wait_for_the_guard(home: Path, name: str) -> None:
     """Waits, after a server was left, until the guard is gone too: it goes when it sees that nobody uses anything."""
-    deadline = time.monotonic() + GUARD_END_SECONDS
-    while _is_only_guarded(home, name) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+    wait_until(lambda: not _is_only_guarded(home, name), GUARD_END_SECONDS)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, every: float = POLL_SECONDS) -> bool:
+    """Waits for a condition; False: it does not hold after that time."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(every)
+    return held
 
 
 def start_detached(
@@ -212,13 +218,6 @@ def _is_only_guarded(home: Path, name: str) -> bool:
 def _has_users(home: Path, name: str) -> bool:
     with _users_lock(home, name) as users:
         return not _lock_at_once(users)
-
-
-def _lock_soon(file: IO[str]) -> bool:
-    deadline = time.monotonic() + SOON_SECONDS
-    while not (locked := _lock_at_once(file)) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return locked
 
 
 def _lock_at_once(file: IO[str]) -> bool:

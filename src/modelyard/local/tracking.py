@@ -5,8 +5,7 @@ import http.client
 import logging
 import socket
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import psutil
 
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local.postgres import Postgres
-from modelyard.local.shared import error_line, said_since, shared, size_of, start_detached
+from modelyard.local.shared import error_line, said_since, shared, size_of, start_detached, wait_until
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
         BadInput: The port is in use, or the home's server runs already on another one.
         StepFailed: It does not start; the message names its log.
     """
+    home = home.resolve()
     server = _MlflowServer(home, postgres, port)
     with shared(server, home):
         yield server.uri()
@@ -54,7 +54,7 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
 
 def running_mlflow(home: Path) -> str | None:
     """The tracking URI of a home's server if it runs and answers; nothing is started."""
-    port = MlflowProcesses(home).answering_port()
+    port = MlflowProcesses(home.resolve()).answering_port()
     return None if port is None else _uri(port)
 
 
@@ -64,7 +64,7 @@ class MlflowProcesses:
     name = "mlflow"
 
     def __init__(self, home: Path) -> None:
-        self._home = home.resolve()
+        self._home = home
 
     def answering_port(self) -> int | None:
         """The port, if it answers, and it is a process of this server that listens there."""
@@ -72,29 +72,17 @@ class MlflowProcesses:
 
     def stop(self) -> None:
         """Asks all of its processes to end, and ends those that do not."""
-        processes = self._processes()
-        if not processes:
+        if not self._processes():
             return
         LOGGER.info("stopping MLflow")
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-        if not self._ends_within(STOP_TIMEOUT_SECONDS):
-            self._kill()
+        if not self._end(psutil.Process.terminate):
+            self._end(psutil.Process.kill)
 
-    def _kill(self) -> None:
+    def _end(self, send: Callable[[psutil.Process], None]) -> bool:
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self._ends_within(STOP_TIMEOUT_SECONDS)
-
-    def _ends_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self._processes():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True
+                send(process)
+        return wait_until(lambda: not self._processes(), STOP_TIMEOUT_SECONDS)
 
     def _processes(self) -> list[psutil.Process]:
         return [
@@ -167,7 +155,7 @@ class _MlflowServer(MlflowProcesses):
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
         start_detached(self._command(port), self._log, self._folder, child_environment(changes))
-        self._wait_while_it_starts()
+        wait_until(lambda: self.is_running() or not self._processes(), START_TIMEOUT_SECONDS, every=POLL_SECONDS)
         return said_since(self._log, log_size)
 
     def _command(self, port: int) -> list[str]:
@@ -186,11 +174,6 @@ class _MlflowServer(MlflowProcesses):
             "--workers",
             "1",
         ]
-
-    def _wait_while_it_starts(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while self._processes() and not self.is_running() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
 
 
 def _uri(port: int) -> str:
