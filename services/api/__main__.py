@@ -30,6 +30,7 @@ def main() -> int:
         port=settings.api_port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return 0

@@ -30,9 +30,10 @@ def connection_arguments(url: str) -> dict[str, Any]:
         url: Such as `postgresql+psycopg2://api@/raw_data?host=/socket/folder`, or with host, port and password.
     """
     parsed = make_url(url)
+    port = parsed.port or parsed.query.get("port")
     arguments = {
         "host": parsed.host or parsed.query.get("host"),
-        "port": parsed.port or parsed.query.get("port"),
+        "port": int(str(port)) if port else None,
         "user": parsed.username,
         "password": parsed.password,
         "database": parsed.database,

@@ -1,4 +1,7 @@
-"""What a request can run into. Each error carries its status; one place turns them into answers."""
+"""What a request can run into. Each error carries its status; one place turns them all into `{"detail": …}`.
+
+`detail` is a sentence; of a request that cannot be used (422) it is a list of problems, in the form of FastAPI's.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -26,16 +29,6 @@ class Problem(TypedDict):
     type: str
     loc: list[str]
     msg: str
-
-
-class ErrorBody(TypedDict):
-    """The body of every answer that is not a success.
-
-    Attributes:
-        detail: A sentence; for a request that cannot be used (422) a list of problems.
-    """
-
-    detail: str | list[Problem]
 
 
 class RequestError(ModelyardError):
@@ -139,4 +132,4 @@ async def _answer_unexpected(_: Request, __: Exception) -> JSONResponse:
 
 
 def _answer(status: int, detail: str | list[Problem], headers: dict[str, str]) -> JSONResponse:
-    return JSONResponse(ErrorBody(detail=detail), status, headers)
+    return JSONResponse({"detail": detail}, status, headers)

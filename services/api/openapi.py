@@ -91,10 +91,10 @@ def _operation(use_case: str, served: ServedVersion) -> dict[str, Any]:
     contract = served.contract
     title = contract.title or use_case
     operation = _described(f"Predict {title}", f"{contract.description}\n\nVersion {served.version} answers.".strip())
-    answer = {"description": "The prediction; it has been kept.", "content": _json(f"{use_case}_answer")}
+    answer = {"description": "The prediction; it has been kept.", "content": json_content(f"{use_case}_answer")}
     return operation | {
         "operationId": f"predict_{use_case}",
-        "requestBody": {"required": True, "content": _json(f"{use_case}_record")},
+        "requestBody": {"required": True, "content": json_content(f"{use_case}_record")},
         "responses": {"200": answer, **_error_responses()},
     }
 
@@ -105,10 +105,11 @@ def _described(summary: str, description: str) -> dict[str, Any]:
 
 def _error_responses() -> dict[str, Any]:
     return {
-        str(status): {"description": text, "content": _json("Problems" if status == 422 else "Error")}
+        str(status): {"description": text, "content": json_content("Problems" if status == 422 else "Error")}
         for status, text in ERRORS.items()
     }
 
 
-def _json(schema: str) -> dict[str, Any]:
+def json_content(schema: str) -> dict[str, Any]:
+    """A body of JSON, of a schema that the document names."""
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

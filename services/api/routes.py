@@ -1,21 +1,22 @@
 """What can be asked of the service beside predictions: whether it runs, whether it can answer, and what it serves."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel
+from starlette.routing import Route
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, TaskKind, Value
-from services.api.errors import ErrorBody
+from services.api.openapi import json_content
 from services.api.predictions import predict
 from services.api.service import Service
 from services.api.serving import Proof, ServedVersion, UseCaseState
 
-TAG = "service"
+NOT_READY: dict[str, Any] = {"description": "They cannot; `detail` says why.", "content": json_content("Error")}
 
-router = APIRouter(tags=[TAG])
+router = APIRouter(tags=["service"])
 
 
 def get_service(request: Request) -> Service:
@@ -136,7 +137,7 @@ async def live() -> Status:
     return Status(status="live")
 
 
-@router.get("/ready", responses={503: {"model": ErrorBody, "description": "It cannot; `detail` says why."}})
+@router.get("/ready", responses={503: NOT_READY})
 async def ready(service: ServiceDep) -> Status:
     """Predictions can be answered: the database keeps them, and a proven model is there."""
     await service.check_ready()
@@ -171,8 +172,8 @@ async def info(service: ServiceDep) -> Info:
 
 
 def add_routes(app: FastAPI) -> None:
-    """Adds everything that can be asked."""
-    app.include_router(router)
+    """Adds everything that can be asked; predictions first, as they are asked most."""
     # Not FastAPI's own kind of route: what a body must be is known only when a version is served.
-    for path in ("/predict", "/predict/", "/predict/{use_case}", "/predict/{use_case}/"):
-        app.add_route(path, predict, methods=["POST"], include_in_schema=False)
+    paths = ("/predict/{use_case}", "/predict", "/predict/{use_case}/", "/predict/")
+    app.router.routes[:0] = [Route(path, predict, methods=["POST"], include_in_schema=False) for path in paths]
+    app.include_router(router)

@@ -24,6 +24,9 @@ REGRESSION_VALUE = "variable"
 # Furthest that a score may be from the fitted model's; of values beyond 1, that share of them.
 PROOF_TOLERANCE = 1e-4
 
+# What onnxruntime says of a graph below that is for those who wrote it.
+ERRORS_ONLY = 3
+
 Scores = NDArray[np.float32]
 Document = TypeVar("Document", bound=Frozen)
 
@@ -156,6 +159,7 @@ def _session(path: Path) -> Any:
     # Many small calls at the same time: one thread for each is the fastest, and leaves the cores to the others.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
     try:
         return onnxruntime.InferenceSession(_bytes(path), options, providers=["CPUExecutionProvider"])
     except GRAPH_ERRORS as error:

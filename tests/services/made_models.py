@@ -1,0 +1,213 @@
+"""Models made in a moment, without training, and a source of models that is a folder."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from modelyard.contract import Contract, Feature, FeatureType, Limits, Record, Seen, Target, TaskKind
+from modelyard.errors import ServiceUnavailable, StepFailed
+from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel
+from modelyard.usecases.loan_approval import USE_CASE as LOAN_APPROVAL
+
+LOAN_RECORD: dict[str, Any] = {
+    "age": 35,
+    "annual_income": 60000.0,
+    "credit_score": 700,
+    "loan_amount": 20000.0,
+    "loan_duration_years": 10,
+    "number_of_open_accounts": 3,
+    "had_past_default": False,
+}
+
+# Names that a class of pydantic's uses itself, every type, with and without limits, nullable and not.
+EVERY_TYPE = (
+    Feature(name="schema", type=FeatureType.NUMBER, unit="m", valid=Limits(minimum=-1, maximum=1e6), help="A length."),
+    Feature(name="copy", type=FeatureType.NUMBER, nullable=True),
+    Feature(name="count", type=FeatureType.INTEGER, valid=Limits(minimum=0)),
+    Feature(name="json", type=FeatureType.INTEGER, nullable=True),
+    Feature(name="model_config", type=FeatureType.BOOLEAN),
+    Feature(name="validate", type=FeatureType.BOOLEAN, nullable=True),
+    Feature(name="colour", type=FeatureType.CATEGORY, categories=("red", "green", "blue, dark")),
+    Feature(name="size", type=FeatureType.CATEGORY, categories=("s", "m"), nullable=True),
+    Feature(name="city", type=FeatureType.CATEGORY),
+    Feature(name="note", type=FeatureType.CATEGORY, nullable=True),
+)
+EVERY_RECORD: dict[str, Any] = {
+    "schema": 1.5,
+    "copy": None,
+    "count": 3,
+    "json": 2,
+    "model_config": True,
+    "validate": False,
+    "colour": "red",
+    "size": "m",
+    "city": "Graz",
+    "note": None,
+}
+TARGETS = {
+    TaskKind.BINARY: Target(name="outcome", classes=("no", "yes")),
+    TaskKind.MULTICLASS: Target(name="outcome", classes=("blue", "green", "red")),
+    TaskKind.REGRESSION: Target(name="outcome", unit="EUR"),
+}
+
+
+def loan_contract(threshold: float = 0.5) -> Contract:
+    """The contract of loan approval as a training leaves it."""
+    seen = {
+        feature.name: Seen(count=100, missing=0, minimum=(feature.valid.minimum or 0), maximum=200_000)
+        for feature in LOAN_APPROVAL.features
+    }
+    seen["age"] = Seen(count=100, missing=2, minimum=18, maximum=69)
+    return LOAN_APPROVAL.contract().with_seen(seen, LOAN_RECORD).model_copy(update={"threshold": threshold})
+
+
+def every_type_contract(kind: TaskKind, use_case: str | None = None) -> Contract:
+    """A contract with features of every type."""
+    return Contract(
+        use_case=use_case or f"every_{kind}",
+        kind=kind,
+        features=EVERY_TYPE,
+        target=TARGETS[kind],
+        key="id",
+        example=EVERY_RECORD,
+    )
+
+
+def write_package(
+    folder: Path, contract: Contract, records: Sequence[Record], bias: float = 0, example_off_by: float = 0
+) -> None:
+    """The three files of a model version: a linear model with made-up weights.
+
+    Args:
+        folder: Where; made when it is not there.
+        contract: What the model takes and gives.
+        records: The records of its example.
+        bias: Tells versions apart.
+        example_off_by: By how much the example's scores are made wrong.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONTRACT_FILE).write_text(contract.model_dump_json(), encoding="utf-8")
+    (folder / MODEL_FILE).write_bytes(_graph(contract, bias).SerializeToString())
+    _write_example(folder, records, [[0.0]])
+    scores = CompiledModel.load(folder).scores(contract.to_arrays(records))
+    _write_example(folder, records, (scores.astype(float) + example_off_by).tolist())
+
+
+def _write_example(folder: Path, records: Sequence[Record], scores: list[list[float]]) -> None:
+    document = {"records": [dict(record) for record in records], "scores": scores}
+    (folder / EXAMPLE_FILE).write_text(json.dumps(document), encoding="utf-8")
+
+
+def _graph(contract: Contract, bias: float) -> onnx.ModelProto:
+    nodes = [node for feature in contract.features for node in _term(feature)]
+    terms = [f"{feature.name}_term" for feature in contract.features]
+    nodes.append(helper.make_node("Sum", [*terms, "bias"], ["sum"]))
+    nodes += _output(contract)
+    width = len(contract.target.classes) or 1
+    output = "probabilities" if contract.kind.is_classification else "variable"
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [
+            helper.make_tensor_value_info(f.name, TensorProto.FLOAT if f.is_numeric else TensorProto.STRING, [None, 1])
+            for f in contract.features
+        ],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, width])],
+        [
+            _constant("bias", [bias]),
+            _constant("zero", [0]),
+            _constant("one", [1]),
+            _constant("slopes", range(1, width + 1)),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def _term(feature: Feature) -> list[onnx.NodeProto]:
+    """Its share of the sum: half a unit at its upper limit, nothing when it is missing."""
+    name = feature.name
+    if not feature.is_numeric:
+        known = list(feature.categories) or ["Graz", "Wien"]
+        values = [0.1 * (place + 1) for place in range(len(known))]
+        encoder: dict[str, Any] = {"keys_strings": known, "values_floats": values, "default_float": 0.0}
+        return [helper.make_node("LabelEncoder", [name], [f"{name}_term"], domain="ai.onnx.ml", **encoder)]
+    weight = helper.make_tensor(f"{name}_weight", TensorProto.FLOAT, [1], [0.5 / (feature.valid.maximum or 100_000)])
+    return [
+        helper.make_node("Constant", [], [f"{name}_weight"], value=weight),
+        helper.make_node("IsNaN", [name], [f"{name}_missing"]),
+        helper.make_node("Where", [f"{name}_missing", "zero", name], [f"{name}_filled"]),
+        helper.make_node("Mul", [f"{name}_filled", f"{name}_weight"], [f"{name}_term"]),
+    ]
+
+
+def _output(contract: Contract) -> list[onnx.NodeProto]:
+    if not contract.kind.is_classification:
+        return [helper.make_node("Identity", ["sum"], ["variable"])]
+    if len(contract.target.classes) > 2:
+        return [
+            helper.make_node("Mul", ["sum", "slopes"], ["each"]),
+            helper.make_node("Softmax", ["each"], ["probabilities"], axis=1),
+        ]
+    return [
+        helper.make_node("Sigmoid", ["sum"], ["positive"]),
+        helper.make_node("Sub", ["one", "positive"], ["negative"]),
+        helper.make_node("Concat", ["negative", "positive"], ["probabilities"], axis=1),
+    ]
+
+
+def _constant(name: str, values: Sequence[float]) -> onnx.TensorProto:
+    array = np.array(list(values), dtype=np.float32)
+    return helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.tolist())
+
+
+class FolderSource:
+    """What the API needs of a registry, out of a folder: `production.json` and `<use case>/<version>/`.
+
+    Without `production.json` it does not answer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def in_production(self) -> dict[str, int]:
+        """As the registry has it."""
+        try:
+            return dict(json.loads(self._production.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise ServiceUnavailable(f"the folder {self.folder} does not answer") from error
+
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
+        """As the registry has it."""
+        for name in names:
+            try:
+                shutil.copy(self.folder / use_case / str(number) / name, folder)
+            except FileNotFoundError as error:
+                raise StepFailed(f"{use_case} version {number} has no {name}") from error
+        return folder
+
+    @property
+    def _production(self) -> Path:
+        return self.folder / "production.json"
+
+    def put(self, number: int, contract: Contract, record: Record, bias: float = 0, example_off_by: float = 0) -> None:
+        """Adds a version, not yet in production."""
+        folder = self.folder / contract.use_case / str(number)
+        write_package(folder, contract, [record], bias, example_off_by)
+
+    def point(self, **versions: int) -> None:
+        """Moves production of some use cases."""
+        now = self.in_production() if self._production.exists() else {}
+        unfinished = self._production.with_suffix(".new")
+        unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
+        unfinished.replace(self._production)
+
+    def go_away(self) -> None:
+        """Stops answering."""
+        self._production.unlink()
