@@ -14,8 +14,6 @@ from modelyard.errors import BadInput, Refused
 from modelyard.settings import Settings
 from modelyard.usecase import UseCase
 
-# The same input or the same model would be refused again.
-NOT_RETRIED = frozenset({BadInput.exit_code, Refused.exit_code})
 # What an asset's event tells the DAG that it starts.
 KEY_IN_EVENT = "pipeline_run"
 PIPELINE_RUN = "{{ pipeline_run(dag_run, triggering_asset_events) }}"
@@ -68,14 +66,19 @@ def check_exit_code(exit_code: int, last_line: str) -> None:
         last_line: The last line that it wrote: `error: ` and its reason, in a sentence.
 
     Raises:
-        AirflowFailException: Trying again would change nothing.
-        AirflowException: It may go better next time.
+        GateRefused: The gate refused the model. It would refuse it again.
+        AirflowFailException: The input is bad. It would be bad again.
+        AirflowException: Anything else: it may go better next time.
     """
+    if exit_code == 0:
+        return
     reason = last_line.removeprefix("error: ") or f"the step ended with exit code {exit_code}"
-    if exit_code in NOT_RETRIED:
-        raise AirflowFailException(reason)
-    if exit_code:
-        raise AirflowException(reason)
+    kinds = {Refused.exit_code: GateRefused, BadInput.exit_code: AirflowFailException}
+    raise kinds.get(exit_code, AirflowException)(reason)
+
+
+class GateRefused(AirflowFailException):
+    """The gate refused the model."""
 
 
 class StepProcess(BaseOperator):

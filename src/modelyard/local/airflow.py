@@ -190,12 +190,39 @@ class TaskState(NamedTuple):
     Attributes:
         task_id: The task.
         state: As Airflow names it; "" while nothing was decided.
-        try_number: Which attempt it is, from 1.
+        attempt: Which attempt it is, from 1.
+        attempts: How many there may be.
+        seconds: How long the attempt took, once it is over.
     """
 
     task_id: str
     state: str
-    try_number: int
+    attempt: int
+    attempts: int
+    seconds: float | None
+
+    @classmethod
+    def of(cls, answer: Json) -> "TaskState":
+        """As the REST API says it."""
+        return cls(
+            task_id=answer["task_id"],
+            state=answer["state"] or "",
+            attempt=answer["try_number"],
+            attempts=answer["max_tries"] + 1,
+            seconds=answer["duration"],
+        )
+
+
+class Failure(NamedTuple):
+    """Why an attempt of a task failed.
+
+    Attributes:
+        kind: The exception's class.
+        reason: Its message.
+    """
+
+    kind: str
+    reason: str
 
 
 def _dag_path(dag_id: str) -> str:
@@ -256,10 +283,7 @@ class AirflowClient:
 
     def tasks(self, run: DagRun) -> list[TaskState]:
         """How the tasks of a run stand."""
-        return [
-            TaskState(task["task_id"], task["state"] or "", task["try_number"])
-            for task in self._get(f"{run.path}/taskInstances")["task_instances"]
-        ]
+        return [TaskState.of(task) for task in self._get(f"{run.path}/taskInstances")["task_instances"]]
 
     def started_by(self, run: DagRun) -> list[DagRun]:
         """The runs that events of the assets started which this run updated."""
@@ -270,12 +294,13 @@ class AirflowClient:
             for started in event["created_dagruns"]
         ]
 
-    def reason(self, run: DagRun, task: TaskState) -> str:
-        """Why an attempt of a task failed: the message of the exception in its log."""
-        path = f"{run.path}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        lines = self._get(path, full_content=True)["content"]
+    def failure(self, run: DagRun, task: TaskState) -> Failure:
+        """Why an attempt of a task failed: the last exception in its log."""
+        lines = self._get(f"{run.path}/taskInstances/{task.task_id}/logs/{task.attempt}", full_content=True)["content"]
         errors = [error for line in lines for error in line.get("error_detail") or ()]
-        return str(errors[-1]["exc_value"]) if errors else f"the log of {task.task_id} says no reason"
+        if not errors:
+            return Failure("", f"the log of {task.task_id} in Airflow says no reason")
+        return Failure(errors[-1]["exc_type"], errors[-1]["exc_value"])
 
     def _get(self, path: str, **parameters: Any) -> Json:
         return self._request("GET", path, params=parameters)

@@ -6,14 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from modelyard.errors import BadInput, StepFailed
-from modelyard.local.shared import shared
+from modelyard.local.shared import error_line
 
 # Every process under honcho carries it, with the home as value; so do those that they start.
 MARK = "MODELYARD_PROCESSES_OF"
@@ -116,7 +115,8 @@ class ProcfileProcesses(MarkedProcesses):
         ended = STOPPED.search(self._log.read_text(encoding="utf-8", errors="replace"))
         if ended:
             log = self._logs / f"{ended['name']}.log"
-            raise StepFailed(f"{ended['name']} ended with exit code {ended['code']}: {_last_line(log)} (log: {log})")
+            reason = error_line(log.read_text(encoding="utf-8", errors="replace"))
+            raise StepFailed(f"{ended['name']} ended with exit code {ended['code']}: {reason} (log: {log})")
         if self._honcho is None or self._honcho.poll() is not None:
             raise StepFailed(f"honcho has ended (log: {self._log})")
 
@@ -125,22 +125,10 @@ class ProcfileProcesses(MarkedProcesses):
         return self._logs / "honcho.log"
 
 
-@contextmanager
-def running(processes: ProcfileProcesses, home: Path) -> Iterator[ProcfileProcesses]:
-    """Runs processes; at the end, neither they nor what they started is left, however it comes."""
-    with shared(processes, home):
-        yield processes
-
-
 def _keep_only_the_last(log: Path) -> None:
     """The log of this start begins empty; that of the start before stays beside it."""
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].strip() if lines else "it wrote nothing"
 
 
 def check_port_is_free(address: str, port: int, service: str, setting: str) -> None:

@@ -25,7 +25,7 @@ from modelyard.local.airflow import (
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.processes import ProcfileProcesses, free_ports
 from modelyard.local.progress import Progress
-from modelyard.local.shared import run_folder, shared
+from modelyard.local.shared import shared
 from modelyard.local.tracking import embedded_mlflow
 from modelyard.settings import Settings, child_environment, settings_environment
 
@@ -307,11 +307,20 @@ def _lock_at_once(file: int, kind: int) -> bool:
 
 
 def _lock_file(home: Path) -> Path:
-    return run_folder(home) / "platform.lock"
+    return _run_folder(home) / "platform.lock"
 
 
 def _facts_file(home: Path) -> Path:
-    return run_folder(home) / "platform.json"
+    return _run_folder(home) / "platform.json"
+
+
+def _run_folder(home: Path) -> Path:
+    folder = home / "run"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
+    return folder
 
 
 def _write_facts(home: Path, holder: Holder) -> None:

@@ -1,0 +1,168 @@
+"""One pipeline run from the outside: started through Airflow's REST API and followed to its end, with a line a step."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from modelyard.errors import ModelyardError, Refused, ServiceUnavailable, StepFailed
+from modelyard.local.airflow import AirflowClient, DagRun, TaskState
+from modelyard.stores.results import StepResult, StepResults
+from modelyard.usecase import UseCase
+
+DAGS = ("load_raw_data", "preprocess_data", "train_model")
+# A new DAG file is seen within half a minute, and read within seconds.
+DAGS_KNOWN_SECONDS = 90
+NEXT_DAG_SECONDS = 60
+DAG_SECONDS = 60 * 60
+POLL_SECONDS = 0.3
+GATE_REFUSED = "GateRefused"
+
+Result = dict[str, Any]
+
+
+class Step(NamedTuple):
+    """A step that was done.
+
+    Attributes:
+        name: The step.
+        part: Which of several parallel parts, such as the candidate; empty when there is one only.
+        seconds: How long its task took, the start of its process included.
+        result: What it came to.
+    """
+
+    name: str
+    part: str
+    seconds: float
+    result: Result
+
+
+class Loop:
+    """A pipeline run of one use case."""
+
+    def __init__(
+        self,
+        airflow: AirflowClient,
+        results: StepResults,
+        use_case: UseCase,
+        say: Callable[[str], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            airflow: Runs it.
+            results: Where its steps leave their results.
+            use_case: The use case.
+            say: Is told of each step that is done, and of each attempt that failed.
+            check: Raises when something that the loop needs has ended.
+        """
+        self._airflow = airflow
+        self._results = results
+        self._use_case = use_case
+        self._say = say
+        self._check = check
+        self._told: set[tuple[str, str, int]] = set()
+        self._key = ""
+        self.steps: list[Step] = []
+
+    def run(self, source: str | None, parsed_since: str) -> None:
+        """Starts the loop and follows it to its end; `steps` fills.
+
+        Args:
+            source: File or URL of the records; None: what the use case says.
+            parsed_since: The DAG files must have been read since then; a time in UTC, in ISO format.
+
+        Raises:
+            Refused: The gate refused the model.
+            StepFailed: A step failed, or it takes too long. The message is the step's own.
+        """
+        dag_ids = [f"{self._use_case.name}.{name}" for name in DAGS]
+        self._wait_until_known(dag_ids, parsed_since)
+        with self._unpaused(dag_ids):
+            run = self._airflow.trigger(dag_ids[0], {"source": source} if source else {})
+            # As the DAGs make it for a run that was started by hand.
+            self._key = f"{run.dag_id}/{run.run_id}"
+            self._follow(run)
+            for dag_id in dag_ids[1:]:
+                run = self._started_by(run, dag_id)
+                self._follow(run)
+
+    def _wait_until_known(self, dag_ids: Sequence[str], parsed_since: str) -> None:
+        deadline = time.monotonic() + DAGS_KNOWN_SECONDS
+        while not all(self._airflow.is_parsed_since(dag_id, parsed_since) for dag_id in dag_ids):
+            if time.monotonic() > deadline:
+                errors = "; ".join(self._airflow.import_errors()) or "Airflow reports no error"
+                raise StepFailed(f"Airflow does not know the DAGs of {self._use_case.name}: {errors}")
+            self._pause()
+
+    @contextmanager
+    def _unpaused(self, dag_ids: Sequence[str]) -> Iterator[None]:
+        """Lets runs of these DAGs go on, and afterwards wait again where they waited before."""
+        paused = [dag_id for dag_id in dag_ids if self._airflow.is_paused(dag_id)]
+        try:
+            for dag_id in paused:
+                self._airflow.pause(dag_id, paused=False)
+            yield
+        finally:
+            with suppress(ServiceUnavailable):  # it would hide why the loop has failed
+                for dag_id in paused:
+                    self._airflow.pause(dag_id, paused=True)
+
+    def _started_by(self, run: DagRun, dag_id: str) -> DagRun:
+        deadline = time.monotonic() + NEXT_DAG_SECONDS
+        while True:
+            for started in self._airflow.started_by(run):
+                if started.dag_id == dag_id:
+                    return started
+            if time.monotonic() > deadline:
+                raise StepFailed(f"{run.dag_id} is done, and Airflow has not started {dag_id}")
+            self._pause()
+
+    def _follow(self, run: DagRun) -> None:
+        deadline = time.monotonic() + DAG_SECONDS
+        while True:
+            state = self._airflow.state(run)  # first, so that the tasks are at least as far
+            tasks = self._airflow.tasks(run)
+            for task in tasks:
+                self._tell(run, task)
+            if state == "failed":
+                raise self._error(run, tasks)
+            if state == "success":
+                return
+            if time.monotonic() > deadline:
+                raise StepFailed(f"{run.dag_id} is still {state} after {DAG_SECONDS // 60} minutes")
+            self._pause()
+
+    def _tell(self, run: DagRun, task: TaskState) -> None:
+        news = (task.task_id, task.state, task.attempt)
+        if news in self._told:
+            return
+        self._told.add(news)
+        if task.state == "up_for_retry":
+            reason = self._airflow.failure(run, task).reason
+            self._say(f"{task.task_id} failed, attempt {task.attempt} of {task.attempts}; next in 30 s: {reason}")
+        if task.state == "success":
+            step = _step(task, self._results.of_run(self._key, self._use_case.name))
+            self.steps.append(step)
+            self._say(f"{task.task_id}: {sentence(step.name, step.result)}")
+
+    def _error(self, run: DagRun, tasks: list[TaskState]) -> ModelyardError:
+        for task in tasks:
+            if task.state == "failed":
+                failure = self._airflow.failure(run, task)
+                kind = Refused if failure.kind == GATE_REFUSED else StepFailed
+                return kind(failure.reason if kind is Refused else f"{task.task_id} failed: {failure.reason}")
+        return StepFailed(f"{run.dag_id} failed, and none of its tasks did: see Airflow's log")
+
+    def _pause(self) -> None:
+        self._check()
+        time.sleep(POLL_SECONDS)
+
+
+def _step(task: TaskState, kept: list[StepResult]) -> Step:
+    """The result that belongs to a task: of a part, such as `train_<candidate>`, or of the step."""
+    for each in kept:
+        if task.task_id == (f"{each.step}_{each.part}" if each.part else each.step):
+            return Step(each.step, each.part, task.seconds or each.seconds, each.result)
+    raise StepFailed(f"{task.task_id} succeeded in Airflow, and its result is not in step_results")
