@@ -1,0 +1,247 @@
+"""CSV as a stream of records: exact line numbers, one bad line never spoils another, memory bounded.
+
+Most blocks of most files hold nothing but plain cells, commas and line ends: pyarrow parses those. A block with
+anything else in it (quotes, blank lines, a line with too few cells, bytes that are no text) is read record by record. A
+plain block means the same to both.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from modelyard.contract import Feature, Target
+from modelyard.errors import BadInput
+from modelyard.sources.csv_lines import CsvLines, Record, shown, unfit
+from modelyard.sources.files import BLOCK_BYTES, Content
+from modelyard.usecase import RecordKey, UseCase
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Longer lines are not read into memory.
+LONGEST_LINE_BYTES = 16 * 1024 * 1024
+# The csv module takes no longer cell, so a line that may have one is left to it.
+LONGEST_PLAIN_LINE_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that cannot be used.
+
+    Attributes:
+        line: Where it begins in the file; the first line is 1.
+        column: The column that is wrong, by its name in the file; empty: the record as a whole.
+        reason: What is wrong, as the rest of a sentence.
+        record: The record's text, cut off when it is long.
+    """
+
+    line: int
+    column: str
+    reason: str
+    record: str
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some of a file's records, each cell as it stands there.
+
+    Attributes:
+        lines: Where each record begins, of shape (records,).
+        columns: The cells of each declared field, empty ones null.
+        rejected: What stood between these records and is none.
+        text: Gives a record's text by its position.
+    """
+
+    lines: NDArray[np.int64]
+    columns: Mapping[str, pa.StringArray]
+    rejected: list[Rejection]
+    text: Callable[[int], str]
+
+
+class CsvFile:
+    """A CSV file that is being read for a use case.
+
+    Its first record names the columns. A column is found by its field's name or an alias: capitals do not matter, and
+    whatever is neither letter nor digit is as good as an underscore.
+
+    Attributes:
+        source: Where it was opened.
+        columns: The columns' names in the file.
+        positions: The position of each declared field's column.
+        ignored: The columns that no field is declared for.
+    """
+
+    def __init__(self, content: Content, use_case: UseCase) -> None:
+        """Reads the first record.
+
+        Raises:
+            BadInput: The file is empty or is no text; a field has no column, or two.
+            ServiceUnavailable: The server that has the file stopped answering.
+        """
+        self.source = content.source
+        self._content = content
+        self._line = 1
+        self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
+        self.columns = self._read_header()
+        self.positions = _found(self.source, self.columns, use_case)
+        declared = set(self.positions.values())
+        self.ignored = tuple(name for position, name in enumerate(self.columns) if position not in declared)
+
+    def title(self, field: str) -> str:
+        """A field's column as the file names it; the field's own name when the column has none."""
+        return self.columns[self.positions[field]] or field
+
+    def cells(self) -> Iterator[Cells]:
+        """All records after the first, some thousands at a time.
+
+        Raises:
+            BadInput: The file is damaged, or a line is longer than can be read.
+            ServiceUnavailable: The server that has the file stopped answering.
+        """
+        while block := self._whole_lines():
+            yield self._plain_cells(block) or self._careful_cells(block)
+
+    def _whole_lines(self) -> bytes:
+        pieces = [self._rest]
+        self._rest = b""
+        while block := self._content.read(BLOCK_BYTES):
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                self._rest = block[cut:]
+                return b"".join([*pieces, block[:cut]])
+            pieces.append(block)
+            if sum(map(len, pieces)) > LONGEST_LINE_BYTES:
+                megabytes = LONGEST_LINE_BYTES // 1024**2
+                raise BadInput(f"{self.source}: line {self._line} or one behind it is longer than {megabytes} MB")
+        return b"".join(pieces)
+
+    def _read_header(self) -> tuple[str, ...]:
+        lines = CsvLines(self._whole_lines(), self._line, self._whole_lines)
+        header = next((record for record in lines.records() if record.cells or record.problem), None)
+        if header is None:
+            raise BadInput(f"{self.source} is empty: its first line must name the columns")
+        problem = header.problem or next(filter(None, map(unfit, header.cells)), "")
+        if problem:
+            raise BadInput(f"{self.source}, line {header.line}: the line of the columns' names {problem}")
+        self._rest = lines.rest() + self._rest
+        self._line = lines.line
+        return tuple(header.cells)
+
+    def _plain_cells(self, block: bytes) -> Cells | None:
+        if b'"' in block or b"\0" in block or not _is_utf8(block) or _has_long_line(block):
+            return None
+        try:
+            table = pyarrow.csv.read_csv(pa.BufferReader(block), **self._plain_options(len(block)))
+        except pa.ArrowInvalid:
+            return None
+        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        if table.num_rows != lines:
+            return None
+        numbers = np.arange(self._line, self._line + lines)
+        self._line += lines
+        columns = {name: table.column(str(position)).combine_chunks() for name, position in self.positions.items()}
+        return Cells(numbers, columns, [], _PlainText(block))
+
+    def _plain_options(self, size: int) -> dict[str, object]:
+        wanted = [str(position) for position in self.positions.values()]
+        return {
+            "read_options": pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=size + 1, column_names=[str(n) for n in range(len(self.columns))]
+            ),
+            "convert_options": pyarrow.csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                check_utf8=False,
+            ),
+        }
+
+    def _careful_cells(self, block: bytes) -> Cells:
+        lines = CsvLines(block, self._line, self._whole_lines)
+        records, rejected = [], []
+        for record in lines.records():
+            column, problem = self._trouble(record)
+            if problem:
+                rejected.append(Rejection(record.line, column, problem, shown(record.text)))
+            elif record.cells:
+                records.append(record)
+        self._line = lines.line
+        columns = {
+            name: pa.array([record.cells[position] or None for record in records], pa.string())
+            for name, position in self.positions.items()
+        }
+        numbers = np.array([record.line for record in records], np.int64)
+        return Cells(numbers, columns, rejected, lambda position: shown(records[position].text))
+
+    def _trouble(self, record: Record) -> tuple[str, str]:
+        if record.problem or not record.cells:
+            return "", record.problem
+        if len(record.cells) != len(self.columns):
+            return "", f"has {len(record.cells)} cells where the header has {len(self.columns)}"
+        for name, position in self.positions.items():
+            if problem := unfit(record.cells[position]):
+                return self.title(name), problem
+        return "", ""
+
+
+class _PlainText:
+    """The text of a plain block's records: they are split only when one is asked for."""
+
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+        self._lines: list[bytes] = []
+
+    def __call__(self, position: int) -> str:
+        self._lines = self._lines or self._block.splitlines()
+        return shown(self._lines[position])
+
+
+def _found(source: str, columns: tuple[str, ...], use_case: UseCase) -> dict[str, int]:
+    spelled = [_spelled(column) for column in columns]
+    found = {
+        field: [position for position, column in enumerate(spelled) if column in spellings]
+        for field, spellings in _spellings(use_case).items()
+    }
+    missing = [field for field, positions in found.items() if not positions]
+    if missing:
+        there = ", ".join(map(repr, columns))
+        raise BadInput(f"{source}, line 1: there is no column for {', '.join(missing)}; the columns are {there}")
+    for field, positions in found.items():
+        if len(positions) > 1:
+            twice = " and ".join(f"{columns[position]!r}, column {position + 1}" for position in positions)
+            raise BadInput(f"{source}, line 1: {field} is there more than once ({twice}): only one can be meant")
+    return {field: positions[0] for field, positions in found.items()}
+
+
+def _spellings(use_case: UseCase) -> dict[str, set[str]]:
+    fields: list[RecordKey | Feature | Target] = [*use_case.features, use_case.target]
+    if use_case.key:
+        fields.insert(0, use_case.key)
+    return {field.name: {_spelled(name) for name in (field.name, *field.aliases)} for field in fields}
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"\W+", "_", name.strip().casefold())
+
+
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_long_line(block: bytes) -> bool:
+    position = 0
+    while len(block) - position > LONGEST_PLAIN_LINE_BYTES:
+        position = block.rfind(b"\n", position, position + LONGEST_PLAIN_LINE_BYTES) + 1
+        if not position:
+            return True
+    return False

@@ -1,0 +1,110 @@
+"""Files wherever they are: on this machine, in an object store, on the web; plain or compressed."""
+
+import hashlib
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
+
+import fsspec
+
+from modelyard.errors import BadInput, ModelyardError, ServiceUnavailable
+
+BLOCK_BYTES = 4 * 1024 * 1024
+# What the decompressors raise when a file is cut off or is not what its name says. A bad gzip file is an OSError.
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
+
+
+class Content:
+    """The bytes of a source, decompressed, and their hash as far as they have been read."""
+
+    def __init__(self, source: str, file: BinaryIO) -> None:
+        self.source = source
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, up to so many; none at the end.
+
+        Raises:
+            BadInput: The file is damaged.
+            ServiceUnavailable: The server that has it stopped answering.
+        """
+        with _explained(self.source):
+            block = self._file.read(size)
+        self._hash.update(block)
+        return block
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that was read so far."""
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def opened(source: str) -> Iterator[Content]:
+    """Opens a source; it is decompressed when the ending of its name says that it is compressed.
+
+    Args:
+        source: A path or a URL that fsspec can open.
+
+    Raises:
+        BadInput: There is no such file, or it cannot be opened.
+        ServiceUnavailable: The server that has it does not answer.
+    """
+    with ExitStack() as stack:
+        with _explained(source):
+            file = stack.enter_context(fsspec.open(source, "rb", compression="infer"))
+        yield Content(source, file)
+
+
+def content_hash(source: str) -> str:
+    """The sha256 of a source's decompressed content, in hexadecimal.
+
+    Raises:
+        BadInput: There is no such file, or it is damaged.
+        ServiceUnavailable: The server that has it does not answer.
+    """
+    with opened(source) as content:
+        while content.read(BLOCK_BYTES):
+            pass
+        return content.sha256
+
+
+@contextmanager
+def _explained(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        what = "is a folder, not a file" if isinstance(error, IsADirectoryError) else "there is no such file"
+        raise BadInput(f"{source}: {what}") from error
+    except PermissionError as error:
+        raise BadInput(f"{source}: this file may not be read by the user that Modelyard runs as") from error
+    except (ValueError, ImportError) as error:
+        raise BadInput(f"{source} cannot be opened: {error}") from error
+    except DAMAGED as error:
+        raise BadInput(f"{source} is damaged: {error}") from error
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    except _network_errors(source) as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str, error: Exception) -> ModelyardError:
+    if "://" in source:
+        return ServiceUnavailable(f"{source} cannot be read, its server does not answer as it should: {error}")
+    return BadInput(f"{source} cannot be read: {error}")
+
+
+def _network_errors(source: str) -> tuple[type[Exception], ...]:
+    """What the client of a source's protocol raises besides OSError."""
+    if source.startswith(("http://", "https://")):
+        import aiohttp
+
+        return (aiohttp.ClientError,)
+    if source.startswith("s3://"):
+        import botocore.exceptions
+
+        return (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+    return ()

@@ -1,0 +1,142 @@
+"""Cells become values: text that stands in a file is read as a number, a whole number, a boolean or a label.
+
+Whole columns are cast at once; only a column with cells that do not cast is looked at cell by cell.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from modelyard.contract import Feature, FeatureType, Target
+
+# What stands for a missing number or boolean in files that other programs wrote. In a category these may be values.
+NO_VALUE = ("", "NA", "N/A", "NULL", "null")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# The cast to int64 would take 0x2A for a number, and is slow in refusing 42.0.
+NOT_PLAIN = (b".", b"x", b"X")
+BOOLEANS = {
+    **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
+    **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
+}
+# Farther from zero, neither float64 nor JSON tell whole numbers apart.
+INTEGER_LIMIT = 2**53 - 1
+
+
+class Values(NamedTuple):
+    """A column's values.
+
+    Attributes:
+        values: One for each cell; null where the cell is empty or cannot be read.
+        unreadable: The positions of the cells that cannot be read.
+    """
+
+    values: pa.Array
+    unreadable: NDArray[np.intp]
+
+
+class Reading(NamedTuple):
+    """How a column's cells are read.
+
+    Attributes:
+        read: Makes values of cells.
+        complaint: What is said of a cell that cannot be read.
+    """
+
+    read: Callable[[pa.StringArray], Values]
+    complaint: str
+
+
+NOTHING = np.array([], dtype=np.intp)
+
+
+def reading_of(field: Feature | Target) -> Reading:
+    """How the cells of a feature or target are read."""
+    if isinstance(field, Target):
+        if not field.classes:
+            return NUMBERS
+        return INTEGERS if all(isinstance(label, int) for label in field.classes) else TEXTS
+    return OF_TYPE[field.type]
+
+
+def numbers(cells: pa.StringArray) -> Values:
+    """Numbers as float64. "nan" cannot be read: a missing number is an empty cell."""
+    try:
+        values = pc.cast(cells, pa.float64())
+    except pa.ArrowInvalid:
+        return _numbers_one_by_one(cells)
+    return _numbers_one_by_one(cells) if pc.any(pc.is_nan(values)).as_py() else Values(values, NOTHING)
+
+
+def integers(cells: pa.StringArray) -> Values:
+    """Whole numbers as int64, also those that are written like 42.0."""
+    as_numbers = _plain_integers(cells) or numbers(cells)
+    present = as_numbers.values.is_valid().to_numpy(zero_copy_only=False)
+    values = as_numbers.values.fill_null(0).to_numpy()
+    whole = (values >= -INTEGER_LIMIT) & (values <= INTEGER_LIMIT) & (values == np.floor(values))
+    if whole.all() and pa.types.is_integer(as_numbers.values.type):
+        return as_numbers
+    readable = present & whole
+    unreadable = np.union1d(as_numbers.unreadable, np.flatnonzero(present & ~whole))
+    return Values(pa.array(np.where(readable, values, 0).astype(np.int64), mask=~readable), unreadable)
+
+
+def booleans(cells: pa.StringArray) -> Values:
+    """Booleans, also those that are written 0 and 1 or yes and no."""
+    values = _booleans(cells)
+    if values.null_count > cells.null_count:
+        cells = _tidied(cells)
+        values = _booleans(pc.utf8_lower(cells))
+    return Values(values, _positions(pc.and_(cells.is_valid(), values.is_null())))
+
+
+def texts(cells: pa.StringArray) -> Values:
+    """Text as it stands there."""
+    return Values(cells, NOTHING)
+
+
+def _plain_integers(cells: pa.StringArray) -> Values | None:
+    buffer = cells.buffers()[2]
+    text = buffer.to_pybytes() if buffer else b""
+    if any(mark in text for mark in NOT_PLAIN):
+        return None
+    try:
+        return Values(pc.cast(cells, pa.int64()), NOTHING)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _booleans(cells: pa.StringArray) -> pa.BooleanArray:
+    known = pc.index_in(cells, pa.array(list(BOOLEANS)))
+    return pa.array(list(BOOLEANS.values())).take(known)
+
+
+def _numbers_one_by_one(cells: pa.StringArray) -> Values:
+    tidied = _tidied(cells)
+    values = [float(cell) if cell and NUMBER.fullmatch(cell) else None for cell in tidied.to_pylist()]
+    read = pa.array(values, pa.float64())
+    return Values(read, _positions(pc.and_(tidied.is_valid(), read.is_null())))
+
+
+def _tidied(cells: pa.StringArray) -> pa.StringArray:
+    trimmed = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.is_in(trimmed, pa.array(NO_VALUE)), pa.scalar(None, pa.string()), trimmed)
+
+
+def _positions(mask: pa.BooleanArray) -> NDArray[np.intp]:
+    return np.flatnonzero(mask.to_numpy(zero_copy_only=False))
+
+
+NUMBERS = Reading(numbers, "is not a number")
+INTEGERS = Reading(integers, "is not a whole number below 2**53")
+TEXTS = Reading(texts, "is not a text")
+OF_TYPE = {
+    FeatureType.NUMBER: NUMBERS,
+    FeatureType.INTEGER: INTEGERS,
+    FeatureType.BOOLEAN: Reading(booleans, "is neither true nor false (1 nor 0)"),
+    FeatureType.CATEGORY: TEXTS,
+}
