@@ -169,10 +169,15 @@ def _storable(text: str) -> str:
 
 
 def _key(value: object) -> int | str | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_KEY):
-        return value
+    if value is None:
+        return None
     if isinstance(value, str) and len(value) <= LONGEST_KEY:
         return _storable(value)
+    # As in JSON, 7.0 is the number 7.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_KEY:
+        return value
     raise PydanticKnownError("string_type")
 
 
