@@ -191,6 +191,7 @@ def down_local() -> None:
 def main() -> None:
     """Runs the command line; the only place where errors become exit codes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request while one waits for an answer
     signal.signal(signal.SIGTERM, _end)
     try:
         app()

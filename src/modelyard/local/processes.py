@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -114,11 +115,16 @@ class ProcfileProcesses(MarkedProcesses):
         """
         ended = STOPPED.search(self._log.read_text(encoding="utf-8", errors="replace"))
         if ended:
-            log = self._logs / f"{ended['name']}.log"
-            reason = error_line(log.read_text(encoding="utf-8", errors="replace"))
-            raise StepFailed(f"{ended['name']} ended with exit code {ended['code']}: {reason} (log: {log})")
+            raise StepFailed(self._how_it_ended(ended["name"], int(ended["code"])))
         if self._honcho is None or self._honcho.poll() is not None:
             raise StepFailed(f"honcho has ended (log: {self._log})")
+
+    def _how_it_ended(self, name: str, code: int) -> str:
+        log = self._logs / f"{name}.log"
+        if code < 0:
+            return f"{name} was ended by {signal.Signals(-code).name} (log: {log})"
+        reason = error_line(log.read_text(encoding="utf-8", errors="replace"))
+        return f"{name} ended with exit code {code}: {reason} (log: {log})"
 
     @property
     def _log(self) -> Path:
