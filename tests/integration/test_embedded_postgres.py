@@ -20,7 +20,7 @@ from modelyard.local.account import Account
 from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres, running_postgres
 from modelyard.local.shared import shared
 from modelyard.stores.database import make_engine
-from tests.integration.users import processes_of, user_of, wait_until_nothing_runs
+from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
 
 ROOT = os.geteuid() == 0
 
@@ -159,12 +159,13 @@ def test_the_pid_of_a_dead_server_may_be_anothers_now(home: Path) -> None:
 
 
 def test_a_half_made_database_is_made_again(new_home: Path) -> None:
-    half = new_home / "postgres" / "data.new"
-    half.mkdir(parents=True)
-    (half / "PG_VERSION").write_text("16")
-    with embedded_postgres(new_home) as postgres:
-        assert ask(postgres.admin_url, "select 1") == 1
-    assert not half.exists()
+    with starting_user_of(new_home) as process:
+        while not list(new_home.glob("postgres/*/PG_VERSION")):
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        with embedded_postgres(new_home) as postgres:
+            assert ask(postgres.url("raw_data"), "select current_user") == "pipeline"
 
 
 def test_two_homes_run_at_once_whatever_their_names(home: Path, new_home: Path) -> None:

@@ -44,13 +44,20 @@ class User:
 
 @contextmanager
 def user_of(home: Path, script: str = USE_POSTGRES) -> Iterator[User]:
-    """A user, in a session of its own; killed at the end if it has not left."""
+    """A user that has what it needs; killed at the end if it has not left."""
+    with starting_user_of(home, script) as process:
+        yield User(process)
+
+
+@contextmanager
+def starting_user_of(home: Path, script: str = USE_POSTGRES) -> Iterator[subprocess.Popen[str]]:
+    """A user that may still wait for what it needs, in a session of its own; killed at the end."""
     command = [sys.executable, "-c", script, str(home)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            yield User(process)
+            yield process
         finally:
             process.kill()
 

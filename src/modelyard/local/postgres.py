@@ -26,6 +26,7 @@ ADMINISTRATOR = "postgres"
 PORT = 5432  # names the socket; nothing listens on it
 # The kernel takes 107 bytes on Linux and 103 on macOS.
 SOCKET_PATH_LIMIT_BYTES = 103
+NEW = "new-"
 START_TIMEOUT_SECONDS = 120
 STOP_TIMEOUT_SECONDS = 60
 
@@ -151,9 +152,10 @@ class PostgresServer:
     def _initialize(self) -> None:
         """Makes the data folder: under another name first, so that a half-made one is never taken for it."""
         LOGGER.info("making a Postgres database in %s", self._folder)
-        new = self._folder / "data.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
+        for half_made in self._folder.glob(f"{NEW}*"):
+            shutil.rmtree(half_made, ignore_errors=True)
+        # A name of its own: the initdb of a killed process may still be at work in another.
+        new = Path(tempfile.mkdtemp(prefix=NEW, dir=self._folder))
         self._account.own(self._folder)
         options = ("--auth=trust", f"--username={ADMINISTRATOR}", "--encoding=UTF8", "--locale=C")
         done = self._account.run([_program("initdb"), f"--pgdata={new}", *options])
