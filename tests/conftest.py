@@ -14,7 +14,10 @@ from sqlalchemy import Engine, text
 
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.tracking import embedded_mlflow
+from modelyard.settings import let_waiting_threads_sleep
 from modelyard.stores.database import make_engine
+
+let_waiting_threads_sleep()
 
 # A test that still holds a transaction open is told so, instead of making all others wait.
 LOCK_TIMEOUT = "set local lock_timeout = '10s'"

@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from modelyard.errors import BadInput, ModelyardError, Refused
-from modelyard.settings import Settings, read_settings
+from modelyard.settings import Settings, let_waiting_threads_sleep, read_settings
 from modelyard.steps.platform import Platform
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
@@ -193,6 +193,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request while one waits for an answer
     signal.signal(signal.SIGTERM, _end)
+    let_waiting_threads_sleep()
     try:
         app()
     except ModelyardError as error:

@@ -179,7 +179,9 @@ class Registry:
             client = mlflow.MlflowClient()
             if "registered_model" not in self._ask("registered-models/get", name=use_case):
                 client.create_registered_model(use_case)
-            return int(client.create_model_version(use_case, model_uri, run_id, tags=dict(tags)).version)
+            model_id = model_uri.removeprefix("models:/")
+            version = client.create_model_version(use_case, model_uri, run_id, tags=dict(tags), model_id=model_id)
+            return int(version.version)
 
     def set_alias(self, use_case: str, alias: str, number: int) -> None:
         """Points an alias at a version; with `production` moves the tag that mirrors it."""
