@@ -18,7 +18,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 SERVING := --extra api
-LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra local --extra build
+LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra compose --extra local --extra build
 
 .PHONY: help
 help: ## List the verbs
@@ -57,6 +57,12 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 		--custom-compile-command "make lock" requirements/uv.in -o requirements/uv.txt
 	@$(COMPILE) --all-extras -o requirements/all.txt
 	@$(COMPILE) -c requirements/all.txt $(SERVING) -o requirements/api.txt
+	@$(COMPILE) -c requirements/all.txt --extra steps --extra compose -o requirements/steps.txt
+	@$(COMPILE) -c requirements/all.txt --extra airflow -o requirements/airflow.txt
+	@$(COMPILE) -c requirements/all.txt --extra airflow --extra steps -o requirements/airflow-process.txt
+	@$(COMPILE) -c requirements/all.txt --extra mlflow -o requirements/mlflow.txt
+	@$(COMPILE) -c requirements/all.txt --extra steps --extra jupyter -o requirements/jupyter.txt
+	@$(COMPILE) -c requirements/all.txt --extra build -o requirements/build.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/dev.txt
 
