@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Feature, Target
 from modelyard.errors import BadInput
+from modelyard.records import Rejection
 from modelyard.sources.csv_lines import CsvLines, Record, shown, unfit
 from modelyard.sources.files import BLOCK_BYTES, Content
 from modelyard.usecase import RecordKey, UseCase
@@ -25,23 +26,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 # The csv module takes no longer cell, so a line that may have one is left to it.
 LONGEST_PLAIN_LINE_BYTES = 128 * 1024
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A record that cannot be used.
-
-    Attributes:
-        line: Where it begins in the file; the first line is 1.
-        column: The column that is wrong, by its name in the file; empty: the record as a whole.
-        reason: What is wrong, as the rest of a sentence.
-        record: The record's text, cut off when it is long.
-    """
-
-    line: int
-    column: str
-    reason: str
-    record: str
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelyard.frames import MISSING, Violation, frame_of, schema_of, violations
-from modelyard.sources.csv_file import Cells, CsvFile, Rejection
+from modelyard.records import Records, Rejection
+from modelyard.sources.csv_file import Cells, CsvFile
 from modelyard.sources.values import Values, reading_of
 from modelyard.usecase import UseCase
 
@@ -23,25 +23,6 @@ PART, EQUALS = "\x1f", "\x1e"
 KEY_BYTES = 16
 
 Problems = dict[int, tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Records:
-    """Some of a file's records.
-
-    Attributes:
-        accepted: Columns `record_key`, `line`, one for each feature, the target. Without a declared key, `record_key`
-            is made from the values, so that equal records have equal keys.
-        rejected: Those that cannot be used.
-    """
-
-    accepted: pa.Table
-    rejected: list[Rejection]
-
-    @property
-    def read(self) -> int:
-        """How many records these were in the file."""
-        return len(self.accepted) + len(self.rejected)
 
 
 def read_records(file: CsvFile, use_case: UseCase) -> Iterator[Records]:

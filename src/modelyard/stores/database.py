@@ -43,10 +43,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         with connection, connection.begin():
             yield connection
     except (OperationalError, InterfaceError) as error:
-        raise _unavailable(engine, error) from error
+        raise unavailable(engine, error) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise _unavailable(engine, error) from error
+            raise unavailable(engine, error) from error
         raise
 
 
@@ -60,7 +60,8 @@ def _connect(engine: Engine) -> Connection:
     return engine.connect()
 
 
-def _unavailable(engine: Engine, error: DBAPIError) -> ServiceUnavailable:
+def unavailable(engine: Engine, error: DBAPIError) -> ServiceUnavailable:
+    """What is said when the server of an engine was lost; the message names it."""
     where = address(engine.url.render_as_string(hide_password=True))
     reason = str(error.orig).strip().splitlines()
     return ServiceUnavailable(f"{where} does not answer: {reason[0] if reason else 'connection lost'}")

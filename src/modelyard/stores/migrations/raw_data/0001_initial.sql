@@ -5,6 +5,7 @@ create table batches (
     batch_id bigint generated always as identity primary key,
     use_case text not null,
     sha256 text not null,
+    declaration_sha256 text not null,
     source text not null,
     rows_read bigint not null default 0,
     rows_added bigint not null default 0,
@@ -12,7 +13,7 @@ create table batches (
     rows_unchanged bigint not null default 0,
     rows_rejected bigint not null default 0,
     loaded_at timestamptz not null default now(),
-    unique (use_case, sha256)
+    unique (use_case, sha256, declaration_sha256)
 );
 
 create table rejected_records (

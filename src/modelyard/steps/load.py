@@ -1,0 +1,73 @@
+"""Loads the records of a source into the raw database: each once, bad ones set aside with the reason."""
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from modelyard.errors import BadInput
+from modelyard.stores.batches import Batch
+from modelyard.stores.raw import RawStore
+from modelyard.usecase import UseCase
+
+if TYPE_CHECKING:
+    from modelyard.records import Records
+    from modelyard.sources.files import Content
+
+LOGGER = logging.getLogger(__name__)
+
+
+class LoadResult(Batch):
+    """What a load came to.
+
+    Attributes:
+        source: What was loaded.
+        sha256: Hash of its content.
+        ignored_columns: Columns of the source that the contract does not know; not looked for in a known batch.
+    """
+
+    source: str
+    sha256: str
+    ignored_columns: tuple[str, ...] = ()
+
+
+def load(use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float) -> LoadResult:
+    """Loads a source; the same content again adds nothing.
+
+    Args:
+        use_case: What its records are of.
+        source: A path or URL of a CSV file.
+        raw: Where the records go.
+        allowed_bad_share: With a greater share of rejected records nothing is loaded.
+
+    Raises:
+        BadInput: The source cannot be read, has no column for a field, or has too many bad records.
+        ContractChanged: The contract no longer fits the use case's table.
+        ServiceUnavailable: The database, or the server that has the source, does not answer.
+    """
+    from modelyard.sources.files import content_hash
+
+    sha256 = content_hash(source)
+    known = raw.find_batch(use_case, sha256)
+    if known:
+        LOGGER.info("%s is loaded already, as batch %d", source, known.batch_id)
+        return LoadResult(source=source, sha256=sha256, **known.model_dump())
+    return _load(use_case, source, sha256, raw, allowed_bad_share)
+
+
+def _load(use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_bad_share: float) -> LoadResult:
+    from modelyard.sources.csv_file import CsvFile
+    from modelyard.sources.files import opened
+    from modelyard.sources.records import read_records
+
+    with opened(source) as content:
+        file = CsvFile(content, use_case)
+        records = _unchanged(read_records(file, use_case), content, sha256)
+        batch = raw.add_batch(use_case, sha256, source, records, allowed_bad_share)
+    return LoadResult(source=source, sha256=sha256, ignored_columns=file.ignored, **batch.model_dump())
+
+
+def _unchanged(records: "Iterator[Records]", content: "Content", sha256: str) -> "Iterator[Records]":
+    """The records, as long as they are those of the content that was hashed."""
+    yield from records
+    if content.sha256 != sha256:
+        raise BadInput(f"{content.source} was changed while it was read: load it again when it is complete")

@@ -1,0 +1,132 @@
+"""`raw_data`: what came in. A table for each use case, its batches, and the records that were rejected."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Connection, Engine
+
+from modelyard.records import Records
+from modelyard.stores import tables
+from modelyard.stores.batches import OWN_COLUMNS, REJECTED_RECORDS, Batch, add_batch, find_batch
+from modelyard.stores.copying import copy_out, from_csv
+from modelyard.stores.database import quoted, statement, transaction
+from modelyard.usecase import UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Records that are fetched at a time.
+PAGE_ROWS = 100_000
+
+
+class Latest(NamedTuple):
+    """The newest revision of each record of a use case.
+
+    Attributes:
+        batches: What the records follow from, as `RawStore.batches` gives it.
+        pages: The records in the order of their keys, some thousands at a time: columns `record_key`, one for each
+            feature, the target.
+    """
+
+    batches: list[list[str]]
+    pages: Iterator["pa.Table"]
+
+
+class RawStore:
+    """The database `raw_data`, as far as it is about records."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def counts(self, use_case: str) -> dict[str, int]:
+        """How many rows there are of a use case: revisions of records (`raw`), `rejected` records, `predictions`.
+
+        Raises:
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self._engine) as connection:
+            return {
+                "raw": _count_records(connection, use_case),
+                "rejected": _count_of_use_case(connection, REJECTED_RECORDS, use_case),
+                "predictions": _count_of_use_case(connection, "predictions", use_case),
+            }
+
+    def find_batch(self, use_case: UseCase, sha256: str) -> Batch | None:
+        """The batch with that content, if it was read as the use case is declared now.
+
+        Raises:
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self._engine) as connection:
+            return find_batch(connection, use_case, sha256)
+
+    def add_batch(
+        self, use_case: UseCase, sha256: str, source: str, records: Iterable[Records], allowed_bad_share: float
+    ) -> Batch:
+        """Adds a batch of records, all of it or nothing. A batch that is there already is not added again.
+
+        Args:
+            use_case: What the records are of.
+            sha256: Hash of the source's content.
+            source: Where that is, for people.
+            records: The source's records; they are read in a thread of their own.
+            allowed_bad_share: With a greater share of rejected records nothing is added.
+
+        Raises:
+            BadInput: There are no records, or too many were rejected; the message names the first of these.
+            ContractChanged: The contract no longer fits the use case's table.
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self._engine) as connection:
+            connection.execute(statement("lock_use_case"), {"use_case": use_case.name})
+            known = find_batch(connection, use_case, sha256)
+            return known or add_batch(connection, use_case, sha256, source, records, allowed_bad_share)
+
+    def batches(self, use_case: str) -> list[list[str]]:
+        """What the records of a use case follow from: its batches in order, hash of the content and of the declaration.
+
+        Batches that brought nothing are left out.
+
+        Raises:
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self._engine) as connection:
+            return _batches(connection, use_case)
+
+    @contextmanager
+    def latest(self, use_case: UseCase) -> Iterator[Latest]:
+        """The newest revision of each record, as it is now, whatever is loaded meanwhile.
+
+        Raises:
+            ContractChanged: The contract no longer fits the use case's table.
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self._engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
+            tables.fit_table(connection, use_case.name, use_case.contract(), OWN_COLUMNS)
+            yield Latest(_batches(connection, use_case.name), _pages(connection, use_case))
+
+
+def _count_records(connection: Connection, use_case: str) -> int:
+    if not tables.exists(connection, use_case):
+        return 0
+    return int(connection.execute(statement("count_rows", table=quoted(connection, use_case))).scalar_one())
+
+
+def _count_of_use_case(connection: Connection, table: str, use_case: str) -> int:
+    return int(connection.execute(statement("count_of_use_case", table=table), {"use_case": use_case}).scalar_one())
+
+
+def _batches(connection: Connection, use_case: str) -> list[list[str]]:
+    return [list(row) for row in connection.execute(statement("effective_batches"), {"use_case": use_case})]
+
+
+def _pages(connection: Connection, use_case: UseCase) -> Iterator["pa.Table"]:
+    contract = use_case.contract()
+    names = ", ".join(tables.names(connection, contract))
+    page = statement("copy_latest_records", table=quoted(connection, use_case.name), columns=names)
+    after = ""
+    while text := copy_out(connection, page, {"after": after, "limit": PAGE_ROWS}):
+        records = from_csv(text, tables.arrow_columns(contract))
+        yield records
+        after = records["record_key"][-1].as_py()

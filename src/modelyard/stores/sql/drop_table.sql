@@ -1,0 +1,2 @@
+-- A table that has served.
+drop table {table}
