@@ -9,8 +9,6 @@ from typing import Any
 
 import mlflow
 import pytest
-from modelyard.steps.load import load
-from modelyard.steps.preprocess import preprocess
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Limits
@@ -19,7 +17,9 @@ from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
 from modelyard.steps.compare import CompareResult, compare
 from modelyard.steps.deploy import deploy
+from modelyard.steps.load import load
 from modelyard.steps.platform import Platform, connected
+from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.steps.train import TrainResult, train

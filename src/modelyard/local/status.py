@@ -121,7 +121,7 @@ def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
 
 
 def _in_production(settings: Settings, platform: Platform) -> dict[str, int]:
-    """From the registry where it can be asked, else from the gate's verdicts: starting MLflow takes too long for this."""
+    """From the registry where it answers, else from the gate's verdicts: MLflow is not started for a question."""
     if settings.mlflow_tracking_uri or running_mlflow(settings.home):
         with stores(settings, tracking=True) as asking:
             return asking.registry.in_production()

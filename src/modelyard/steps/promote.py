@@ -137,8 +137,10 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import judge, objections_to_data
 
-    snapshot_id = platform.clean.latest(use_case.name).snapshot_id
-    train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
+    snapshot = platform.clean.latest(use_case.name)
+    if snapshot is None:
+        raise NothingToWorkOn(f"{use_case.name} has no snapshot to judge by: run `modelyard preprocess` first")
+    train, test = (platform.clean.frame(use_case, snapshot.snapshot_id, part) for part in ("train", "test"))
     model = _compiled(use_case, platform, challenger)
     contract = model.contract
     scores = model.scores(frame_arrays(contract, test))
