@@ -8,7 +8,7 @@ import uvicorn
 
 from modelyard.settings import read_settings
 from services.api.app import create_app
-from tests.services.made_models import FolderSource
+from tests.services.folder_source import FolderSource
 
 
 def main() -> None:

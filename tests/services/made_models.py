@@ -1,7 +1,6 @@
-"""Models made in a moment, without training, and a source of models that is a folder."""
+"""Models made in a moment, without training."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from modelyard.contract import Contract, Feature, FeatureType, Limits, Record, Seen, Target, TaskKind
-from modelyard.errors import ServiceUnavailable, StepFailed
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel
 from modelyard.usecases.loan_approval import USE_CASE as LOAN_APPROVAL
+from tests.services.folder_source import FolderSource
 
 LOAN_RECORD: dict[str, Any] = {
     "age": 35,
@@ -167,47 +166,8 @@ def _constant(name: str, values: Sequence[float]) -> onnx.TensorProto:
     return helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.tolist())
 
 
-class FolderSource:
-    """What the API needs of a registry, out of a folder: `production.json` and `<use case>/<version>/`.
-
-    Without `production.json` it does not answer.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def in_production(self) -> dict[str, int]:
-        """As the registry has it."""
-        try:
-            return dict(json.loads(self._production.read_text(encoding="utf-8")))
-        except FileNotFoundError as error:
-            raise ServiceUnavailable(f"the folder {self.folder} does not answer") from error
-
-    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
-        """As the registry has it."""
-        for name in names:
-            try:
-                shutil.copy(self.folder / use_case / str(number) / name, folder)
-            except FileNotFoundError as error:
-                raise StepFailed(f"{use_case} version {number} has no {name}") from error
-        return folder
-
-    @property
-    def _production(self) -> Path:
-        return self.folder / "production.json"
-
-    def put(self, number: int, contract: Contract, record: Record, bias: float = 0, example_off_by: float = 0) -> None:
-        """Adds a version, not yet in production."""
-        folder = self.folder / contract.use_case / str(number)
-        write_package(folder, contract, [record], bias, example_off_by)
-
-    def point(self, **versions: int) -> None:
-        """Moves production of some use cases."""
-        now = self.in_production() if self._production.exists() else {}
-        unfinished = self._production.with_suffix(".new")
-        unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
-        unfinished.replace(self._production)
-
-    def go_away(self) -> None:
-        """Stops answering."""
-        self._production.unlink()
+def put(
+    source: FolderSource, version: int, contract: Contract, record: Record, bias: float = 0, example_off_by: float = 0
+) -> None:
+    """Adds a version to a source, not yet in production."""
+    write_package(source.folder / contract.use_case / str(version), contract, [record], bias, example_off_by)

@@ -19,7 +19,8 @@ from modelyard.contract import TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.stores.database import make_engine
-from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, FolderSource, every_type_contract, loan_contract
+from tests.services.folder_source import FolderSource
+from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import RunningApi, running_api, wait_until
 from tests.services.test_records import anything, near_records
 
@@ -37,9 +38,9 @@ ALL_KINDS = {
 def models(tmp_path_factory: pytest.TempPathFactory) -> FolderSource:
     """Models of every kind, all in production."""
     made = FolderSource(tmp_path_factory.mktemp("registry"))
-    made.put(3, loan_contract(), LOAN_RECORD)
+    put(made, 3, loan_contract(), LOAN_RECORD)
     for contract in ALL_KINDS.values():
-        made.put(1, contract, EVERY_RECORD)
+        put(made, 1, contract, EVERY_RECORD)
     made.point(loan_approval=3, **dict.fromkeys(ALL_KINDS, 1))
     return made
 
