@@ -8,6 +8,7 @@ create table snapshots (
     rows_validation bigint not null,
     rows_test bigint not null,
     created_at timestamptz not null default now(),
+    chosen_at timestamptz not null default clock_timestamp(),
     primary key (use_case, snapshot_id)
 );
 

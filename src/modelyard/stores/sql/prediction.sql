@@ -1,0 +1,2 @@
+-- One answer as it was kept.
+select * from predictions where request_id = :request_id
