@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
 
 from modelyard.errors import ModelyardError, Refused, ServiceUnavailable, StepFailed
 from modelyard.local.airflow import AirflowClient, DagRun, TaskState
-from modelyard.stores.results import StepResult, StepResults
+from modelyard.local.done import DoneStep
+from modelyard.stores.results import StepResults
 from modelyard.usecase import UseCase
 
 DAGS = ("load_raw_data", "preprocess_data", "train_model")
@@ -17,24 +17,6 @@ NEXT_DAG_SECONDS = 60
 DAG_SECONDS = 60 * 60
 POLL_SECONDS = 0.3
 GATE_REFUSED = "GateRefused"
-
-Result = dict[str, Any]
-
-
-class Step(NamedTuple):
-    """A step that was done.
-
-    Attributes:
-        name: The step.
-        part: Which of several parallel parts, such as the candidate; empty when there is one only.
-        seconds: How long its task took, the start of its process included.
-        result: What it came to.
-    """
-
-    name: str
-    part: str
-    seconds: float
-    result: Result
 
 
 class Loop:
@@ -64,7 +46,7 @@ class Loop:
         self._check = check
         self._told: set[tuple[str, str, int]] = set()
         self._key = ""
-        self.steps: list[Step] = []
+        self.steps: list[DoneStep] = []
 
     def run(self, source: str | None, parsed_since: str) -> None:
         """Starts the loop and follows it to its end; `steps` fills.
@@ -143,26 +125,28 @@ class Loop:
             reason = self._airflow.failure(run, task).reason
             self._say(f"{task.task_id} failed, attempt {task.attempt} of {task.attempts}; next in 30 s: {reason}")
         if task.state == "success":
-            step = _step(task, self._results.of_run(self._key, self._use_case.name))
-            self.steps.append(step)
-            self._say(f"{task.task_id}: {sentence(step.name, step.result)}")
+            self._add(task)
+
+    def _add(self, task: TaskState) -> None:
+        for kept in self._results.of_run(self._key, self._use_case.name):
+            step = DoneStep(kept.step, kept.part, task.seconds or kept.seconds, kept.result)
+            if step.task_id == task.task_id:
+                self.steps.append(step)
+                self._say(f"{step.name} {step.part}".rstrip() + f": {step.sentence}")
+                return
+        raise StepFailed(f"{task.task_id} has succeeded in Airflow, and step_results does not have its result")
 
     def _error(self, run: DagRun, tasks: list[TaskState]) -> ModelyardError:
-        for task in tasks:
-            if task.state == "failed":
-                failure = self._airflow.failure(run, task)
-                kind = Refused if failure.kind == GATE_REFUSED else StepFailed
-                return kind(failure.reason if kind is Refused else f"{task.task_id} failed: {failure.reason}")
-        return StepFailed(f"{run.dag_id} failed, and none of its tasks did: see Airflow's log")
+        failed = next((task for task in tasks if task.state == "failed"), None)
+        if failed is None:
+            return StepFailed(f"{run.dag_id} failed, and none of its tasks did: see Airflow's log")
+        failure = self._airflow.failure(run, failed)
+        if failure.kind != GATE_REFUSED:
+            return StepFailed(f"{failed.task_id} failed: {failure.reason}")
+        with suppress(StepFailed):  # the gate keeps its verdict also when it refuses; a candidate's refusal has none
+            self._add(failed)
+        return Refused(failure.reason)
 
     def _pause(self) -> None:
         self._check()
         time.sleep(POLL_SECONDS)
-
-
-def _step(task: TaskState, kept: list[StepResult]) -> Step:
-    """The result that belongs to a task: of a part, such as `train_<candidate>`, or of the step."""
-    for each in kept:
-        if task.task_id == (f"{each.step}_{each.part}" if each.part else each.step):
-            return Step(each.step, each.part, task.seconds or each.seconds, each.result)
-    raise StepFailed(f"{task.task_id} succeeded in Airflow, and its result is not in step_results")
