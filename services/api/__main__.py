@@ -1,7 +1,10 @@
 """`python -m services.api` runs the API until it is told to stop."""
 
 import logging
+import os
+import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -13,27 +16,35 @@ from services.api.app import create_app
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Requests under way at SIGTERM have so long to finish.
 GRACE_SECONDS = 10
+# Connections that may wait to be accepted.
+BACKLOG = 2048
 
 
 def main() -> int:
-    """Serves; returns the exit code when it cannot."""
+    """Serves until it is told to stop; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
         settings = read_settings()
         app = create_app(settings, _registry(settings))
+        listener = _listen(settings.bind_address, settings.api_port)
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    uvicorn.run(
-        app,
-        host=settings.bind_address,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS
     )
-    return 0
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise BadInput(f"the API cannot listen on {host}:{port} (API_PORT): {os.strerror(error.errno or 0)}") from error
 
 
 def _registry(settings: Settings) -> Registry:
