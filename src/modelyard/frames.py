@@ -126,6 +126,6 @@ def _is_finite(column: "pd.Series[float]") -> "pd.Series[bool]":
 
 def _target_schema(target: Target) -> pandera.Column:
     if not target.classes:
-        return pandera.Column("float64", pandera.Check(_is_finite, error="is too large for a number of 32 bits"))
+        return pandera.Column("float64", pandera.Check(_is_finite, error="is too large"))
     classes = ", ".join(map(str, target.classes))
     return pandera.Column(None, pandera.Check.isin(list(target.classes), error=f"is none of the classes {classes}"))

@@ -18,9 +18,11 @@ from modelyard.contract import Feature, Target
 from modelyard.errors import BadInput
 from modelyard.records import Rejection
 from modelyard.sources.csv_lines import CsvLines, Record, shown, unfit
-from modelyard.sources.files import BLOCK_BYTES, Content
+from modelyard.sources.files import Content
 from modelyard.usecase import RecordKey, UseCase
 
+# What is read at a time: several ten thousand records of a usual file.
+BLOCK_BYTES = 4 * 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Longer lines are not read into memory.
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
@@ -89,17 +91,17 @@ class CsvFile:
             yield self._plain_cells(block) or self._careful_cells(block)
 
     def _whole_lines(self) -> bytes:
-        pieces = [self._rest]
-        self._rest = b""
-        while block := self._content.read(BLOCK_BYTES):
+        pieces: list[bytes] = []
+        block = self._rest or self._content.read(BLOCK_BYTES)
+        while block:
             cut = block.rfind(b"\n") + 1
+            pieces.append(block[:cut] if cut else block)
             if cut:
-                self._rest = block[cut:]
-                return b"".join([*pieces, block[:cut]])
-            pieces.append(block)
+                break
             if sum(map(len, pieces)) > LONGEST_LINE_BYTES:
-                megabytes = LONGEST_LINE_BYTES // 1024**2
-                raise BadInput(f"{self.source}: line {self._line} or one behind it is longer than {megabytes} MB")
+                raise BadInput(f"{self.source}: line {self._line} is longer than {LONGEST_LINE_BYTES // 1024**2} MB")
+            block = self._content.read(BLOCK_BYTES)
+        self._rest = block[cut:] if block else b""
         return b"".join(pieces)
 
     def _read_header(self) -> tuple[str, ...]:
@@ -109,7 +111,8 @@ class CsvFile:
             raise BadInput(f"{self.source} is empty: its first line must name the columns")
         problem = header.problem or next(filter(None, map(unfit, header.cells)), "")
         if problem:
-            raise BadInput(f"{self.source}, line {header.line}: the line of the columns' names {problem}")
+            where = f"{self.source}, line {header.line}"
+            raise BadInput(f"{where}: the line of the columns' names {problem}. Is this a CSV file in UTF-8?")
         self._rest = lines.rest() + self._rest
         self._line = lines.line
         return tuple(header.cells)

@@ -11,7 +11,7 @@ import fsspec
 
 from modelyard.errors import BadInput, ModelyardError, ServiceUnavailable
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 # What the decompressors raise when a file is cut off or is not what its name says. A bad gzip file is an OSError.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
 
@@ -70,6 +70,34 @@ def content_hash(source: str) -> str:
         while content.read(BLOCK_BYTES):
             pass
         return content.sha256
+
+
+def copy_content(source: str, sha256: str, target: str) -> bool:
+    """Copies a source's decompressed content, all of it or nothing, to where it is not yet.
+
+    Args:
+        source: A path or URL.
+        sha256: Hash that its content must have.
+        target: A path or URL that stands for this content; its folder is made.
+
+    Returns:
+        Whether it was copied: False when it was there already.
+
+    Raises:
+        BadInput: The source cannot be read or has other content by now, or the target cannot be written.
+        ServiceUnavailable: A server that has the one or takes the other does not answer.
+    """
+    with _explained(target):
+        files, path = fsspec.core.url_to_fs(target)
+        if files.exists(path):
+            return False
+        files.makedirs(files._parent(path), exist_ok=True)
+        with files.transaction, opened(source) as content, files.open(path, "wb") as copy:
+            while block := content.read(BLOCK_BYTES):
+                copy.write(block)
+            if content.sha256 != sha256:
+                raise BadInput(f"{source} was changed after it was read: load it again when it is complete")
+    return True
 
 
 @contextmanager

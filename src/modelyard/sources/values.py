@@ -69,7 +69,8 @@ def numbers(cells: pa.StringArray) -> Values:
         values = pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:
         return _numbers_one_by_one(cells)
-    return _numbers_one_by_one(cells) if pc.any(pc.is_nan(values)).as_py() else Values(values, NOTHING)
+    # The cast takes "nan" and "inf" for numbers.
+    return Values(values, NOTHING) if pc.all(pc.is_finite(values)).as_py() is not False else _numbers_one_by_one(cells)
 
 
 def integers(cells: pa.StringArray) -> Values:
