@@ -5,6 +5,7 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from typing import BinaryIO
 
 import fsspec
@@ -104,25 +105,28 @@ def copy_content(source: str, sha256: str, target: str) -> bool:
 def _explained(source: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        what = "is a folder, not a file" if isinstance(error, IsADirectoryError) else "there is no such file"
-        raise BadInput(f"{source}: {what}") from error
+    except FileNotFoundError as error:
+        # Over HTTP, this is also what is raised when the server cannot be reached, with the reason as its cause.
+        reason = error.__cause__
+        if reason is None or getattr(reason, "status", None) == HTTPStatus.NOT_FOUND:
+            raise BadInput(f"{source}: there is no such file") from error
+        raise _unreadable(source, reason) from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{source} is a folder, not a file") from error
     except PermissionError as error:
-        raise BadInput(f"{source}: this file may not be read by the user that Modelyard runs as") from error
-    except (ValueError, ImportError) as error:
-        raise BadInput(f"{source} cannot be opened: {error}") from error
-    except DAMAGED as error:
-        raise BadInput(f"{source} is damaged: {error}") from error
+        raise BadInput(f"{source}: the user that Modelyard runs as may not read this file") from error
+    except (ValueError, ImportError, *DAMAGED) as error:
+        raise BadInput(f"{source} cannot be read: {error}") from error
     except OSError as error:
         raise _unreadable(source, error) from error
     except _network_errors(source) as error:
         raise _unreadable(source, error) from error
 
 
-def _unreadable(source: str, error: Exception) -> ModelyardError:
+def _unreadable(source: str, reason: BaseException) -> ModelyardError:
     if "://" in source:
-        return ServiceUnavailable(f"{source} cannot be read, its server does not answer as it should: {error}")
-    return BadInput(f"{source} cannot be read: {error}")
+        return ServiceUnavailable(f"{source} cannot be read, its server does not answer as it should: {reason}")
+    return BadInput(f"{source} cannot be read: {reason}")
 
 
 def _network_errors(source: str) -> tuple[type[Exception], ...]:
