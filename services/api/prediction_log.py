@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 
@@ -21,7 +20,7 @@ LARGEST_GROUP = 1000
 class Row(NamedTuple):
     """A row of the table `predictions`, in the order of `add_predictions.sql`; features to probabilities are JSON."""
 
-    request_id: UUID
+    request_id: str
     use_case: str
     model_version: int
     record_key: str | None

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from modelyard.contract import Answer, Contract, TaskKind, Value
 from services.api.errors import BodyTooLarge, Problem, UnusableRequest
@@ -56,7 +56,7 @@ def _row(
     contract: Contract, version: int, record: dict[str, Value], key: str | None, answer: Answer, started: float
 ) -> Row:
     return Row(
-        request_id=uuid7(),
+        request_id=str(uuid7()),
         use_case=contract.use_case,
         model_version=version,
         record_key=key,
@@ -73,7 +73,7 @@ def _answer(contract: Contract, row: Row, record: dict[str, Value], answer: Answ
         "prediction": answer.prediction,
         "probability": answer.probability,
         "model_version": row.model_version,
-        "request_id": str(row.request_id),
+        "request_id": row.request_id,
         "warnings": contract.warnings(record),
     }
     if contract.kind is not TaskKind.BINARY and answer.probabilities:

@@ -163,7 +163,7 @@ class Feature(Frozen):
         if self.seen.minimum is None or self.seen.maximum is None:
             return None
         number = float(value)
-        if number in Limits(minimum=self.seen.minimum, maximum=self.seen.maximum):
+        if self.seen.minimum <= number <= self.seen.maximum:
             return None
         return (
             f"{self.name}: {number:g} is outside of what the model was trained on "
@@ -280,16 +280,14 @@ class Contract(Frozen):
         if not self.kind.is_classification:
             return [Answer(prediction=float(value)) for value in scores[:, 0]]
         labels = self.target.classes
-        chosen = self.decide(scores)
-        shown = np.ones(len(chosen), dtype=np.intp) if len(labels) == 2 else chosen
-        probability = scores[np.arange(len(chosen)), shown]
+        names = [str(label) for label in labels]
         return [
             Answer(
                 prediction=labels[index],
-                probability=float(of_shown),
-                probabilities={str(label): float(p) for label, p in zip(labels, row, strict=True)},
+                probability=row[1 if len(labels) == 2 else index],
+                probabilities=dict(zip(names, row, strict=True)),
             )
-            for index, of_shown, row in zip(chosen, probability, scores, strict=True)
+            for index, row in zip(self.decide(scores).tolist(), scores.tolist(), strict=True)
         ]
 
     def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
