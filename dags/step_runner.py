@@ -38,12 +38,14 @@ def step(
         options: More options of the step, as templates; what renders to nothing is left out.
         updates: The asset whose consumers start when the step is done; its event carries the pipeline run's key.
     """
-    operator = {"process": StepProcess}[settings.step_runner]
-    return operator(
-        task_id=task_id or name,
-        arguments=[name, "--use-case", use_case.name, "--run", PIPELINE_RUN, *options],
-        outlets=[updates] if updates else [],
-    )
+    task: dict[str, Any] = {"task_id": task_id or name, "outlets": [updates] if updates else []}
+    arguments = [name, "--use-case", use_case.name, "--run", PIPELINE_RUN, *options]
+    if settings.step_runner == "docker":
+        # Only here: an Airflow that runs processes need not load the engine's client in each of them.
+        from dags.step_container import StepContainer
+
+        return StepContainer(settings=settings, arguments=arguments, **task)
+    return StepProcess(arguments=arguments, **task)
 
 
 def pipeline_run(dag_run: Any, triggering_asset_events: Mapping[Any, Collection[Any]]) -> str:
@@ -77,6 +79,13 @@ def check_exit_code(exit_code: int, last_line: str) -> None:
     raise kinds.get(exit_code, AirflowException)(reason)
 
 
+def tell_who_waits(task: BaseOperator, context: Context) -> None:
+    """Hands the key of the pipeline run on to the DAGs that wait for the task's assets."""
+    key = pipeline_run(context["dag_run"], context["triggering_asset_events"])
+    for asset in task.outlets:
+        context["outlet_events"][asset].extra = {KEY_IN_EVENT: key}
+
+
 class GateRefused(AirflowFailException):
     """The gate refused the model."""
 
@@ -105,9 +114,7 @@ class StepProcess(BaseOperator):
         # Settings are read from config.env in the working folder: that of the scheduler, not a temporary one.
         result = self.hook.run_command(command, cwd=str(Path.cwd()))
         check_exit_code(result.exit_code, result.output)
-        key = pipeline_run(context["dag_run"], context["triggering_asset_events"])
-        for asset in self.outlets:
-            context["outlet_events"][asset].extra = {KEY_IN_EVENT: key}
+        tell_who_waits(self, context)
 
     def on_kill(self) -> None:
         """Ends the step's process when its task is ended from outside."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -15,7 +16,7 @@ import typer
 from pydantic import BaseModel
 
 from modelyard.errors import BadInput, ModelyardError, Refused
-from modelyard.settings import Settings, let_waiting_threads_sleep, read_settings
+from modelyard.settings import Administration, Settings, let_waiting_threads_sleep, read_settings
 from modelyard.steps.platform import Platform
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
@@ -42,12 +43,18 @@ def load(
 ) -> None:
     """Load records into the raw database: idempotent, bad ones quarantined."""
     from modelyard.sources.locate import resolve
-    from modelyard.steps.load import load
+    from modelyard.sources.object_store import use_object_store
+    from modelyard.steps.load import keep_accepted, load
+
+    use_object_store(read_settings())
 
     def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
         settings = platform.settings
         where = source if source is not None else resolve(found.source, settings.data_url)
-        return load(found, where, platform.raw, settings.allowed_bad_share)
+        result = load(found, where, platform.raw, settings.allowed_bad_share)
+        if settings.accepted_files_url:
+            keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}")
+        return result
 
     _run_step("load", use_case, run, step, tracking=False)
 
@@ -186,6 +193,42 @@ def down_local() -> None:
     from modelyard.local.platform import down_local
 
     down_local(read_settings())
+
+
+@app.command()
+def migrate() -> None:
+    """Make or update databases, roles and tables of a server (ADMIN_DATABASE_URL)."""
+    from modelyard.compose.databases import migrate_server
+
+    migrate_server(Administration())
+
+
+@app.command()
+def upload(
+    data: Annotated[Path, typer.Option(help="Folder whose files go into the bucket `data`.")],
+    use_cases: Annotated[Path, typer.Option(help="Folder with use-case files.")],
+    into: Annotated[Path, typer.Option(help="Where the services find use cases; made equal to that folder.")],
+) -> None:
+    """Make MinIO's buckets and users, and bring data and use cases of your own to the platform."""
+    from modelyard.compose.storage import upload
+
+    upload(Administration(), data, use_cases, into)
+
+
+@app.command("check-secrets")
+def check_secrets() -> None:
+    """Refuse a platform that is open to the network with default secrets."""
+    from modelyard.compose.secrets import check_secrets
+
+    check_secrets(Administration())
+
+
+@app.command("airflow-init")
+def airflow_init() -> None:
+    """Write Airflow's login and bring its database up to date, where AIRFLOW_HOME/state is its state."""
+    from modelyard.compose.airflow import initialize
+
+    initialize(read_settings())
 
 
 def main() -> None:

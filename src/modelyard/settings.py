@@ -15,6 +15,25 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from modelyard.errors import BadInput
 
 Port = int
+# What a step reads of the settings.
+STEP_SETTINGS = {
+    "use_cases_path",
+    "default_use_case",
+    "data_url",
+    "accepted_files_url",
+    "aws_endpoint_url",
+    "aws_default_region",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "raw_database_url",
+    "clean_database_url",
+    "mlflow_tracking_uri",
+    "allowed_bad_share",
+    "deploy_timeout_seconds",
+    "keep_versions",
+    "keep_snapshots",
+    "api_heartbeat_fresh_seconds",
+}
 
 
 class Settings(BaseSettings):
@@ -32,12 +51,22 @@ class Settings(BaseSettings):
     use_cases_path: Path | None = None
     default_use_case: str = "loan_approval"
     data_url: str = "data"
+    accepted_files_url: str | None = None
+
+    aws_endpoint_url: str | None = None
+    aws_default_region: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = Field(default=None, repr=False)
 
     raw_database_url: str | None = Field(default=None, repr=False)
     clean_database_url: str | None = Field(default=None, repr=False)
     mlflow_tracking_uri: str | None = Field(default=None, repr=False)
 
-    step_runner: Literal["process"] = "process"
+    step_runner: Literal["process", "docker"] = "process"
+    step_image: str | None = None
+    step_network: str | None = None
+    step_use_cases_volume: str | None = None
+    step_engine_url: str | None = None
     schedules_enabled: bool = True
     allowed_bad_share: float = Field(default=0.05, ge=0, le=1)
     deploy_timeout_seconds: float = Field(default=120, gt=0)
@@ -81,6 +110,45 @@ def read_settings(**overrides: object) -> Settings:
         raise BadInput(f"the settings cannot be used: {problems}") from error
 
 
+class Secrets(BaseSettings):
+    """The secrets of the platform in containers, with the values that they have on a laptop only."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    postgres_password: str = Field(default="postgres", repr=False)
+    pipeline_password: str = Field(default="pipeline", repr=False)
+    api_password: str = Field(default="api", repr=False)
+    explorer_password: str = Field(default="explorer", repr=False)
+    airflow_database_password: str = Field(default="airflow", repr=False)
+    mlflow_database_password: str = Field(default="mlflow", repr=False)
+    minio_root_password: str = Field(default="modelyard-minio", repr=False)
+    mlflow_s3_secret_key: str = Field(default="modelyard-mlflow", repr=False)
+    data_s3_secret_key: str = Field(default="modelyard-data", repr=False)
+    airflow_password: str = Field(default="airflow", repr=False)
+    airflow_fernet_key: str = Field(default="bW9kZWx5YXJkLW9uLWEtbGFwdG9wLW9ubHktMDAwMDA=", repr=False)
+    airflow_jwt_secret: str = Field(
+        default="modelyard-on-a-laptop-only-modelyard-on-a-laptop-only-0123456789", repr=False
+    )
+    airflow_secret_key: str = Field(default="modelyard-on-a-laptop-only", repr=False)
+    jupyter_token: str = Field(default="modelyard", repr=False)
+
+
+class Administration(Secrets):
+    """What the one-shots need that set the platform in containers up.
+
+    Attributes:
+        bind_address: Where the platform's ports are published.
+        admin_database_url: URL of a database of the server, for a role that may create databases and roles.
+        minio_url: Where MinIO is.
+        minio_root_user: Its administrator.
+    """
+
+    bind_address: str = "127.0.0.1"
+    admin_database_url: str | None = Field(default=None, repr=False)
+    minio_url: str = "http://minio:9000"
+    minio_root_user: str = "modelyard"
+
+
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that this one starts: its own, with changes."""
     return {**os.environ, **changes}
@@ -92,8 +160,9 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     values["modelyard_home"] = settings.home
     if settings.use_cases_path is not None:
         values["use_cases_path"] = settings.use_cases_path.resolve()
-    if "://" not in settings.data_url:
-        values["data_url"] = Path(settings.data_url).resolve()
+    for folder in ("data_url", "accepted_files_url"):
+        if folder in values and "://" not in values[folder]:
+            values[folder] = Path(values[folder]).resolve()
     return {name.upper(): str(value) for name, value in values.items()}
 
 
@@ -105,3 +174,9 @@ def let_waiting_threads_sleep() -> None:
     then takes 20 times as long. What the environment says already is left alone.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def step_environment(settings: Settings) -> dict[str, str]:
+    """The environment variables of a step that runs in a container of its own: what steps need, and nothing else."""
+    values = settings.model_dump(mode="json", include=STEP_SETTINGS, exclude_none=True)
+    return {name.upper(): str(value) for name, value in values.items()}

@@ -1,11 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.settings import Settings, read_settings
+from modelyard.settings import Secrets, Settings, read_settings
 
 CONFIG = Path(__file__).parents[2] / "config.env"
+COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 
 
 def documented() -> dict[str, str]:
@@ -14,8 +16,32 @@ def documented() -> dict[str, str]:
     return {name.lower(): value for name, value in pairs}
 
 
-def test_config_env_documents_every_setting_and_no_other() -> None:
-    assert set(documented()) == set(Settings.model_fields)
+def documented_secrets() -> dict[str, str]:
+    return {
+        name.lower(): value for name, value in re.findall(r"^# ([A-Z0-9_]+)=(.*)$", CONFIG.read_text(), re.MULTILINE)
+    }
+
+
+def used_by_compose() -> set[str]:
+    names = re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", COMPOSE.read_text(encoding="utf-8"))
+    return {name.lower() for name in names} - {"compose_project_name"}
+
+
+def test_config_env_documents_every_setting_and_every_value_that_compose_uses_and_no_other() -> None:
+    assert set(documented()) | set(documented_secrets()) == set(Settings.model_fields) | used_by_compose()
+
+
+def test_no_secret_stands_in_config_env() -> None:
+    """There it would win over secrets.env when compose is told to read the file."""
+    secrets = {name for name, field in {**Settings.model_fields, **Secrets.model_fields}.items() if not field.repr}
+    assert set(documented()) & secrets == {"raw_database_url", "clean_database_url", "mlflow_tracking_uri"}
+    assert not any(documented()[name] for name in secrets & set(documented()))
+
+
+def test_the_defaults_of_secrets_are_documented() -> None:
+    defaults = {name: field.default for name, field in Secrets.model_fields.items()}
+    own = {"aws_access_key_id": "", "aws_secret_access_key": ""}
+    assert documented_secrets() == {**defaults, **own}
 
 
 def test_every_setting_in_config_env_has_words_above_it() -> None:

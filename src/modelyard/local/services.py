@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from modelyard.local.postgres import embedded_postgres
-from modelyard.local.tracking import embedded_mlflow
 from modelyard.settings import Settings
 from modelyard.steps.platform import Platform, connected
 
@@ -24,6 +22,10 @@ def stores(settings: Settings, *, tracking: bool) -> Iterator[Platform]:
     raw, clean, tracking_uri = settings.raw_database_url, settings.clean_database_url, settings.mlflow_tracking_uri
     with ExitStack() as stack:
         if not (raw and clean and (tracking_uri or not tracking)):
+            # Only here: where servers are configured, the libraries of the embedded ones need not be installed.
+            from modelyard.local.postgres import embedded_postgres
+            from modelyard.local.tracking import embedded_mlflow
+
             postgres = stack.enter_context(embedded_postgres(settings.home))
             raw, clean = raw or postgres.url("raw_data"), clean or postgres.url("clean_data")
             if tracking and not tracking_uri:

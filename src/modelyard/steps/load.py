@@ -54,6 +54,24 @@ def load(use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float
     return _load(use_case, source, sha256, raw, allowed_bad_share)
 
 
+def keep_accepted(source: str, sha256: str, folder: str) -> None:
+    """Keeps a copy of a source's content under its hash; one that is there already is not copied again.
+
+    Args:
+        source: What was loaded.
+        sha256: Hash of its content.
+        folder: The folder or URL of copies.
+
+    Raises:
+        BadInput: The source is no longer what was loaded, or the copy cannot be written.
+        ServiceUnavailable: A server that has the one or takes the other does not answer.
+    """
+    from modelyard.sources.files import copy_content
+
+    if copy_content(source, sha256, f"{folder}/{sha256}"):
+        LOGGER.info("%s is kept as %s/%s", source, folder, sha256)
+
+
 def _load(use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_bad_share: float) -> LoadResult:
     from modelyard.sources.csv_file import CsvFile
     from modelyard.sources.files import opened
