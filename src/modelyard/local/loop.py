@@ -44,7 +44,7 @@ class Loop:
         self._use_case = use_case
         self._say = say
         self._check = check
-        self._told: set[tuple[str, str, int]] = set()
+        self._said: set[str] = set()
         self._key = ""
         self.steps: list[DoneStep] = []
 
@@ -92,12 +92,16 @@ class Loop:
                     self._airflow.pause(dag_id, paused=True)
 
     def _started_by(self, run: DagRun, dag_id: str) -> DagRun:
+        """The run that the end of another one starts, after those of the same DAG that are under way."""
         deadline = time.monotonic() + NEXT_DAG_SECONDS
         while True:
-            for started in self._airflow.started_by(run):
-                if started.dag_id == dag_id:
-                    return started
-            if time.monotonic() > deadline:
+            started = self._airflow.started_by(run, dag_id)
+            if started:
+                return started
+            if self._airflow.is_busy(dag_id):
+                deadline = time.monotonic() + NEXT_DAG_SECONDS
+                self._say_once(f"waiting for a run of {dag_id} that was started before")
+            elif time.monotonic() > deadline:
                 raise StepFailed(f"{run.dag_id} is done, and Airflow has not started {dag_id}")
             self._pause()
 
@@ -117,15 +121,17 @@ class Loop:
             self._pause()
 
     def _tell(self, run: DagRun, task: TaskState) -> None:
-        news = (task.task_id, task.state, task.attempt)
-        if news in self._told:
-            return
-        self._told.add(news)
         if task.state == "up_for_retry":
             reason = self._airflow.failure(run, task).reason
-            self._say(f"{task.task_id} failed, attempt {task.attempt} of {task.attempts}; next in 30 s: {reason}")
-        if task.state == "success":
+            attempt = f"attempt {task.attempt} of {task.attempts}"
+            self._say_once(f"{task.task_id} failed, {attempt}, the next one follows in 30 s: {reason}")
+        if task.state == "success" and task.task_id not in (step.task_id for step in self.steps):
             self._add(task)
+
+    def _say_once(self, event: str) -> None:
+        if event not in self._said:
+            self._said.add(event)
+            self._say(event)
 
     def _add(self, task: TaskState) -> None:
         for kept in self._results.of_run(self._key, self._use_case.name):
