@@ -16,7 +16,13 @@ import typer
 from pydantic import BaseModel
 
 from modelyard.errors import BadInput, ModelyardError, Refused
-from modelyard.settings import Administration, Settings, let_waiting_threads_sleep, read_settings
+from modelyard.settings import (
+    Administration,
+    Settings,
+    let_waiting_threads_sleep,
+    reach_this_machine_directly,
+    read_settings,
+)
 from modelyard.steps.platform import Platform
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
@@ -237,6 +243,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request while one waits for an answer
     signal.signal(signal.SIGTERM, _end)
     let_waiting_threads_sleep()
+    reach_this_machine_directly()
     try:
         app()
     except ModelyardError as error:

@@ -176,6 +176,13 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def reach_this_machine_directly() -> None:
+    """Keeps a proxy, which the environment may name, out of the way to the servers on this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        exceptions = [os.environ.get(name), "127.0.0.1", "localhost"]
+        os.environ[name] = ",".join(filter(None, exceptions))
+
+
 def step_environment(settings: Settings) -> dict[str, str]:
     """The environment variables of a step that runs in a container of its own: what steps need, and nothing else."""
     values = settings.model_dump(mode="json", include=STEP_SETTINGS, exclude_none=True)

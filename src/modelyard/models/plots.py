@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Contract, TaskKind
 
 # Importance is measured by shuffling a feature; more records do not change the picture.
-IMPORTANCE_RECORDS = 2000
+IMPORTANCE_RECORDS = 1000
 IMPORTANCE_REPEATS = 5
 SCORINGS = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "roc_auc_ovr", TaskKind.REGRESSION: "r2"}
 
@@ -61,12 +61,14 @@ def importance_plot(contract: Contract, pipeline: Pipeline, frame: pd.DataFrame,
     figure, axes = _figure("Feature importance")
     labels = [contract.features[index].label for index in order]
     axes.barh(labels, found.importances_mean[order], xerr=found.importances_std[order])
+    # The labels are as long as the features' names; finding room for them draws the picture twice.
+    figure.set_layout_engine("constrained")
     axes.set_xlabel(f"fall of {SCORINGS[contract.kind]} when the feature is shuffled")
     return figure
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(7, 5))
     axes = figure.subplots()
     axes.set_title(title)
     return figure, axes
