@@ -71,7 +71,7 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None) -> int:
             story = _play(use_case, where, stage, progress)
             show(story)
             _write(file, json.dumps(facts(story), indent=2))
-            progress.say("done; stopping what was started")
+            progress.say("done")
     except ModelyardError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (as the command line does)
         return FAILED
