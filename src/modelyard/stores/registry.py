@@ -1,16 +1,18 @@
 """The model registry: MLflow's, with one alias for the model in production and one for what the gate is judging.
 
-What only asks (which version is in production, is a run still there) goes straight to MLflow's REST API: importing
-its client takes three seconds, which a step that finds everything done already, or an API that polls, need not spend.
-Whatever writes or moves files goes through the client.
+What only asks (which version is in production, is a run still there) and what an API process needs goes straight to
+MLflow's REST API: importing its client takes three seconds and 120 MB, which a step that finds everything done already,
+or an API that polls and fetches three files, need not spend. Whatever writes goes through the client.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import requests
 import tenacity
@@ -28,6 +30,9 @@ TIMEOUT_SECONDS = 10
 ATTEMPTS = 4
 PAGE = 1000
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+
+# Artifacts that the tracking server itself hands out, as it does unless it was told not to.
+PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 
 # Classes of scikit-learn that skops does not know of itself and that do nothing when they are read.
 TRUSTED_TYPES = (
@@ -120,13 +125,36 @@ class Registry:
         Raises:
             StepFailed: The version has no such file.
         """
-        with self._mlflow() as mlflow:
-            for name in names:
-                try:
-                    mlflow.artifacts.download_artifacts(f"models:/{use_case}/{number}/{name}", dst_path=str(folder))
-                except OSError as error:
-                    raise StepFailed(f"{use_case} version {number} has no {name}: {error}") from error
+        answer = self._ask("model-versions/get-download-uri", name=use_case, version=str(number))
+        location = str(answer.get("artifact_uri", ""))
+        for name in names:
+            if PROXIED.match(location):
+                found = self._fetch_proxied(f"{PROXIED.sub('', location)}/{name}", folder / name)
+            else:
+                found = self._fetch_with_client(f"models:/{use_case}/{number}/{name}", folder)
+            if not found:
+                raise StepFailed(f"{use_case} version {number} has no {name} in the registry at {self._uri}")
         return folder
+
+    def _fetch_proxied(self, path: str, target: Path) -> bool:
+        url = f"{self._uri}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
+        try:
+            response = _get(url, {})
+            if response.status_code == requests.codes.not_found:
+                return False
+            response.raise_for_status()
+        except requests.RequestException as error:
+            raise self._unavailable(error) from error
+        target.write_bytes(response.content)
+        return True
+
+    def _fetch_with_client(self, uri: str, folder: Path) -> bool:
+        with self._mlflow() as mlflow:
+            try:
+                mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+            except OSError:
+                return False
+        return True
 
     def fitted(self, use_case: str, number: int) -> Any:
         """The fitted pipeline of a version, read by skops with the fixed list of trusted types."""
