@@ -39,10 +39,12 @@ class Registered:
         """Its contract."""
         return loan_contract().model_copy(update={"use_case": self.name})
 
-    def add(self, **how: float) -> int:
-        """Registers a version."""
+    def add(self, without: str = "", **how: float) -> int:
+        """Registers a version, if need be without one of its files."""
         folder = self._folder / uuid.uuid4().hex
         write_package(folder, self.contract, [LOAN_RECORD], **how)
+        if without:
+            (folder / without).unlink()
         run = self._client.create_run(self._experiment)
         self._client.log_artifacts(run.info.run_id, str(folder), "model")
         source = f"{run.info.artifact_uri}/model"
@@ -73,7 +75,7 @@ def start(tmp_path: Path, url: str, tracking_uri: str, **settings: Any) -> Abstr
 def loaded(api: RunningApi) -> set[str]:
     """The top-level packages whose compiled parts a process has mapped."""
     maps = Path(f"/proc/{api.process.pid}/maps").read_text(encoding="utf-8")
-    return {name for name in (*ABSENT, "onnxruntime", "mlflow") if f"/site-packages/{name}/" in maps}
+    return {name for name in (*ABSENT, "onnxruntime") if f"/site-packages/{name}/" in maps}
 
 
 def test_it_serves_what_the_registry_has_with_nothing_but_its_own_packages(
@@ -91,7 +93,11 @@ def test_it_serves_what_the_registry_has_with_nothing_but_its_own_packages(
         second = api.answer(LOAN_RECORD, registered.name)
         assert second["probability"] > first["probability"]
         registered.promote(registered.add(example_off_by=0.1))
-        wait_until(lambda: api.health(registered.name)["proof"] == "failed", api.logged)
+        wait_until(lambda: api.health(registered.name)["offered_version"] == 3, api.logged)
+        assert api.health(registered.name)["proof"] == "failed"
+        registered.promote(registered.add(without="model.onnx"))
+        wait_until(lambda: api.health(registered.name)["offered_version"] == 4, api.logged)
+        assert "version 4 has no model.onnx in the registry" in api.health(registered.name)["detail"]
         assert api.answer(LOAN_RECORD, registered.name)["model_version"] == 2
         assert "onnxruntime" in loaded(api)
         assert not loaded(api) & set(ABSENT)
