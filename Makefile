@@ -62,7 +62,6 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt --extra airflow --extra steps -o requirements/airflow-process.txt
 	@$(COMPILE) -c requirements/all.txt --extra mlflow -o requirements/mlflow.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra jupyter -o requirements/jupyter.txt
-	@$(COMPILE) -c requirements/all.txt --extra build -o requirements/build.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/dev.txt
 
@@ -91,3 +90,53 @@ $(VENV)/.python: $(UV)
 	@$(PYTHON) -m venv .tools/uv
 	@.tools/uv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
+
+# --- The platform in containers ----------------------------------------------------------------------------------------
+
+COMPOSE := docker compose
+
+.PHONY: up
+up: ## Build and start the platform in containers, wait, show where everything is
+	@$(PYTHON) docker/up.py
+
+.PHONY: down
+down: ## Stop the containers; the data stays
+	@$(COMPOSE) stop --timeout 30 airflow-scheduler
+	@docker ps -aq --filter label=org.modelyard.step --filter network=$$($(COMPOSE) config | sed -n 's/^name: //p')_default | xargs -r docker rm -f >/dev/null
+	@$(COMPOSE) down
+
+.PHONY: images
+images: ## Build the images and print their sizes
+	@$(COMPOSE) build
+	@STEP_RUNNER=process $(COMPOSE) build airflow-init
+	@docker images --format '{{.Repository}}:{{.Tag}}\t{{.Size}}' --filter reference='*modelyard-*' | grep -v modelyard-offline | sort | expand -t 40
+
+.PHONY: offline-images
+offline-images: ## Make stand-ins for the public base images where no registry can be reached
+	@docker/offline/build
+
+.PHONY: secrets
+secrets: ## Write secrets.env with secrets of your own
+	@$(PYTHON) docker/make_secrets.py
+
+.PHONY: upload
+upload: ## Bring ./data and use cases of your own to the running platform
+	@$(COMPOSE) run --rm upload
+
+.PHONY: test-stack
+test-stack: $(VENV)/.dev ## Test the platform in containers, on a Docker Engine
+	@$(BIN)/python -m pytest tests/stack -m stack --timeout 3600 -p no:randomly
+
+.PHONY: bench-stack
+bench-stack: $(VENV)/.dev ## Measure the platform in containers: start, first answer, loop, memory, images
+	@$(BIN)/python -m benchmarks.stack
+
+clean: clean-stack
+
+.PHONY: clean-stack
+clean-stack:
+	@volumes=$$(docker volume ls -q --filter label=com.docker.compose.project=modelyard 2>/dev/null || true); \
+	if [ -n "$$volumes" ]; then \
+		if [ -t 0 ]; then read -r -p "Remove the data of the platform in containers, too ($$(echo $$volumes))? [y/N] " answer; else answer=n; fi; \
+		if [ "$$answer" = y ]; then $(COMPOSE) down --volumes; else echo "the data of the platform in containers stays" >&2; fi; \
+	fi
