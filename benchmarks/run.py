@@ -1,0 +1,75 @@
+"""Measures Modelyard beside its peers, on this machine, in one run: prints tables, writes `bench.json`.
+
+    python -m benchmarks.run
+
+The goals are in docs/; what is held against them is in `bench.json` under `ratios`.
+"""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import load, loop, preprocess
+from modelyard.local.postgres import embedded_postgres
+from modelyard.settings import read_settings
+
+ROWS = 1_000_000
+PACKAGES = ("modelyard", "pandas", "pyarrow", "pandera", "sqlalchemy", "psycopg2-binary", "mlflow", "apache-airflow")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description="Measures Modelyard beside its peers.")
+    parser.add_argument("--rows", type=int, default=ROWS, help="records that are loaded; fewer for a quick look")
+    parser.add_argument("--no-loop", action="store_true", help="without the loop from trigger to served")
+    chosen = parser.parse_args(arguments)
+    report = measure(chosen.rows, with_loop=not chosen.no_loop)
+    path = read_settings().home / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    Console(stderr=True).print(f"written to {path}")
+
+
+def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
+    """Runs all measurements and prints each as soon as it is there.
+
+    Args:
+        rows: Records that are loaded.
+        with_loop: Whether the loop is measured too.
+
+    Returns:
+        The machine, the measurements and the ratios.
+    """
+    console = Console()
+    measured: dict[str, dict[str, float]] = {}
+    with TemporaryDirectory(prefix="modelyard-bench-") as home, embedded_postgres(Path(home)) as postgres:
+        measured["load"] = load.measure(postgres, rows)
+        console.print(load.show(measured["load"]))
+        measured["preprocess"] = preprocess.measure(postgres, rows)
+        console.print(preprocess.show(measured["preprocess"]))
+    if with_loop:
+        measured["loop"] = loop.measure()
+        console.print(loop.show(measured["loop"]))
+    ratios = load.ratios(measured["load"]) | preprocess.ratios(measured["preprocess"])
+    return {"machine": _machine(), "measured": measured, "ratios": ratios}
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": {package: version(package) for package in PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    main()
