@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple
 
 # A first loop trains three models; a slow machine takes some minutes for it.
@@ -107,6 +108,9 @@ def show(configuration: dict[str, Any], doors: list[Door]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    owner, writer = Path("notebooks").stat().st_uid, configuration["services"]["jupyter"]["user"].partition(":")[0]
+    if str(owner) != writer:
+        say(f"\nnotebooks/ belongs to user {owner}, JupyterLab writes as user {writer}: set HOST_UID and HOST_GID.")
     say("\n`make down` stops it and keeps the data.")
 
 
