@@ -59,7 +59,8 @@ def violations(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> list[Vio
         SchemaErrors: The frame lacks a column or has one of another type.
     """
     try:
-        schema.validate(frame, lazy=True)
+        # In place, because nothing is changed: a copy of the frame would be checked otherwise.
+        schema.validate(frame, lazy=True, inplace=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
         if cases["index"].isna().any():
@@ -112,11 +113,14 @@ def _feature_schema(feature: Feature) -> pandera.Column:
 
 
 def _number_checks(valid: Limits) -> list[pandera.Check]:
+    outside = f"is outside of what is valid: {valid}"
+    if valid.minimum is not None and valid.maximum is not None:
+        return [pandera.Check.in_range(valid.minimum, valid.maximum, error=outside)]
     checks = [pandera.Check(_is_finite, error="is too large for a number of 32 bits")]
     if valid.minimum is not None:
-        checks.append(pandera.Check.ge(valid.minimum, error=f"is outside of what is valid: {valid}"))
+        checks.append(pandera.Check.ge(valid.minimum, error=outside))
     if valid.maximum is not None:
-        checks.append(pandera.Check.le(valid.maximum, error=f"is outside of what is valid: {valid}"))
+        checks.append(pandera.Check.le(valid.maximum, error=outside))
     return checks
 
 

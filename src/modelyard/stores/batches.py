@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import IntegrityError
@@ -20,13 +20,12 @@ from modelyard.stores.copying import PIECE_BYTES, copy_in, to_csv
 from modelyard.stores.database import quoted, statement
 from modelyard.usecase import UseCase
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 LOGGER = logging.getLogger(__name__)
 
 # The columns of a use case's table besides those of its contract.
 OWN_COLUMNS = ("record_key", "revision", "batch_id", "line")
+# Those of them that come with each record; the others are the same for the whole batch.
+SENT_COLUMNS = ("record_key", "line")
 REJECTED_RECORDS = "rejected_records"
 REJECTED_COLUMNS = ("batch_id", "use_case", "source", "line", "column_name", "reason", "record")
 # Records of a use case that has some already wait in this table to be merged with them.
@@ -127,9 +126,11 @@ class _Addition:
         """Copies the records into their table, without those that are rejected."""
         definitions = tables.definitions(self._connection, self._contract)
         kind = "temporary" if self._merges else ""
-        self._run("create_records", kind=kind, table=self._table, columns=definitions)
-        columns = ", ".join([*OWN_COLUMNS, *self._names])
+        batch = {"batch_id": self._batch_id}
+        self._run("create_records", batch, kind=kind, table=self._table, columns=definitions)
+        columns = ", ".join([*SENT_COLUMNS, *self._names])
         copy_in(self._connection, statement("copy_in", table=self._table, columns=columns), self._rows(records))
+        self._run("forget_batch", table=self._table)
         self._settle_duplicates()
 
     def judge(self, allowed_bad_share: float) -> None:
@@ -174,14 +175,7 @@ class _Addition:
             if time.monotonic() - said > SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
                 LOGGER.info("%s: %d records read, %d of them rejected", self._source, self._read, self._rejected)
-            yield to_csv(self._with_own_columns(some.accepted))
-
-    def _with_own_columns(self, accepted: "pa.Table") -> "pa.Table":
-        import pyarrow as pa
-
-        rows = len(accepted)
-        revised = accepted.add_column(1, "revision", pa.repeat(1, rows))
-        return revised.add_column(2, "batch_id", pa.repeat(self._batch_id, rows))
+            yield to_csv(some.accepted)
 
     def _set_aside(self, rejected: list[Rejection]) -> None:
         if rejected and self._first is None:
