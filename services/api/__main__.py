@@ -12,6 +12,7 @@ from modelyard.errors import BadInput, ModelyardError
 from modelyard.settings import Settings, read_settings
 from modelyard.stores.registry import Registry
 from services.api.app import create_app
+from services.api.registry_watch import ModelSource
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Requests under way at SIGTERM have so long to finish.
@@ -21,15 +22,24 @@ BACKLOG = 2048
 
 
 def main() -> int:
-    """Serves until it is told to stop; returns the exit code."""
+    """Serves what the registry has in production; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
         settings = read_settings()
-        app = create_app(settings, _registry(settings))
-        listener = _listen(settings.bind_address, settings.api_port)
+        return serve(settings, _registry(settings))
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+
+
+def serve(settings: Settings, source: ModelSource) -> int:
+    """Serves until it is told to stop; returns the exit code.
+
+    Raises:
+        BadInput: A setting is missing, or the port is in use.
+    """
+    app = create_app(settings, source)
+    listener = _listen(settings.bind_address, settings.api_port)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS
     )

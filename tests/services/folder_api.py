@@ -4,21 +4,10 @@ import logging
 import sys
 from pathlib import Path
 
-import uvicorn
-
 from modelyard.settings import read_settings
-from services.api.app import create_app
+from services.api.__main__ import LOG_FORMAT, serve
 from tests.services.folder_source import FolderSource
 
-
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = read_settings()
-    app = create_app(settings, FolderSource(Path(sys.argv[1])))
-    uvicorn.run(
-        app, host=settings.bind_address, port=settings.api_port, log_config=None, access_log=False, proxy_headers=False
-    )
-
-
 if __name__ == "__main__":
-    main()
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    sys.exit(serve(read_settings(), FolderSource(Path(sys.argv[1]))))

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,8 @@ def test_requests_under_way_are_answered_before_it_ends(start_api: StartApi, adm
             wait_until(lambda: _waits_for_lock(admin_raw_engine))
             api.process.send_signal(signal.SIGTERM)
             wait_until(lambda: "Shutting down" in api.logged())
+            # Long enough for a server that would not wait.
+            time.sleep(1)
         request_id = waiting.result()["request_id"]
         assert api.process.wait(MINUTE) in (0, -signal.SIGTERM)
         assert "Traceback" not in api.logged()
