@@ -1,0 +1,49 @@
+"""The platform in containers: one for all tests, under a name and on ports of its own, removed afterwards."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.platform_in_containers import REPOSITORY, Stack
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests that need an engine are collected when they are asked for."""
+    needs_an_engine = collection_path.name in {"test_platform.py", "test_configuration.py"}
+    return True if needs_an_engine and "stack" not in config.option.markexpr else None
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The running platform, every service healthy."""
+    ports = free_ports(6)
+    names = ("AIRFLOW_PORT", "MINIO_PORT", "MINIO_CONSOLE_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT")
+    environment = {
+        **os.environ,
+        **{name: str(port) for name, port in zip(names, ports, strict=True)},
+        "COMPOSE_PROJECT_NAME": "modelyard-test",
+        "HOST_UID": str(REPOSITORY.stat().st_uid),
+        "HOST_GID": str(REPOSITORY.stat().st_gid),
+    }
+    running = Stack(environment)
+    try:
+        running.compose("up", "--build", "--detach", "--wait", show=True)
+        yield running
+    except subprocess.CalledProcessError:
+        running.compose("logs", "--tail", "20", show=True)
+        raise
+    finally:
+        running.compose("down", "--volumes", "--timeout", "5", show=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

@@ -1,0 +1,116 @@
+"""What the tests ask of the platform in containers."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+REPOSITORY = Path(__file__).parents[2]
+LOOP_SECONDS = 900
+POLL_SECONDS = 2
+RECORD = {
+    "id": 1,
+    "age": 41,
+    "annual_income": 90000,
+    "credit_score": 710,
+    "loan_amount": 12000,
+    "loan_duration_years": 10,
+    "number_of_open_accounts": 4,
+    "had_past_default": 0,
+}
+
+
+class Stack:
+    """A platform in containers, reached as its users reach it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self.project = environment["COMPOSE_PROJECT_NAME"]
+
+    def compose(self, *arguments: str, show: bool = False, stdin: str = "") -> str:
+        """Runs compose; what it says is the answer, or is shown as it comes."""
+        streams: dict[str, Any] = {"stdout": sys.stderr} if show else {"capture_output": True}
+        command = ["docker", "compose", *arguments]
+        done = subprocess.run(
+            command, check=True, text=True, cwd=REPOSITORY, env=self.environment, input=stdin, **streams
+        )
+        return done.stdout or ""
+
+    def url(self, name: str) -> str:
+        """Where a service answers, by the name of its port's variable."""
+        return f"http://127.0.0.1:{self.environment[name]}"
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """The state of every service's container."""
+        lines = self.compose("ps", "--all", "--format", "json").splitlines()
+        return {state["Service"]: state for line in lines for state in [json.loads(line)]}
+
+    def psql(self, database: str, statement: str) -> list[str]:
+        """Rows of a query, as the administrator sees them."""
+        answer = self.compose("exec", "-T", "postgres", "psql", "-U", "postgres", "-At", database, stdin=statement)
+        return answer.splitlines()
+
+    def python(self, service: str, program: str) -> str:
+        """What a program says that runs in a service's container."""
+        return self.compose("exec", "-T", service, "python", "-", stdin=program).strip()
+
+    def predict(self) -> dict[str, Any]:
+        """An answer of the API."""
+        response = httpx.post(f"{self.url('API_PORT')}/predict", json=RECORD, trust_env=False, timeout=30)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def version(self) -> int:
+        """The version that answers."""
+        return int(self.predict()["model_version"])
+
+    @contextmanager
+    def airflow(self) -> Iterator[httpx.Client]:
+        """Airflow's REST API, logged in."""
+        with httpx.Client(base_url=self.url("AIRFLOW_PORT"), trust_env=False, timeout=60) as client:
+            answer = client.post("/auth/token", json={"username": "airflow", "password": "airflow"})
+            client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+            yield client
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """The runs of a DAG, the newest first."""
+        with self.airflow() as client:
+            answer = client.get(f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after"})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
+        return found
+
+    def run_loop(self, use_case: str = "loan_approval") -> None:
+        """Starts a loop, and waits until the training that it leads to has succeeded."""
+        before = len(self.runs(f"{use_case}.train_model"))
+        with self.airflow() as client:
+            client.patch(f"/api/v2/dags/{use_case}.load_raw_data", json={"is_paused": False}).raise_for_status()
+            started = client.post(
+                f"/api/v2/dags/{use_case}.load_raw_data/dagRuns", json={"logical_date": None, "conf": {}}
+            )
+            started.raise_for_status()
+        self.wait_for_training(use_case, before + 1)
+
+    def wait_for_training(self, use_case: str = "loan_approval", count: int = 1) -> None:
+        """Waits until so many trainings were there and the newest one has succeeded."""
+
+        def done() -> bool:
+            runs = self.runs(f"{use_case}.train_model")
+            assert not runs or runs[0]["state"] != "failed", runs[0]
+            return len(runs) >= count and all(run["state"] == "success" for run in runs)
+
+        wait_until(done, f"{count} trainings of {use_case}", LOOP_SECONDS)
+
+
+def wait_until(done: Callable[[], bool], what: str, seconds: float) -> None:
+    """Waits until something holds."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,288 @@
+"""The platform in containers, from its doors. The tests build on each other's loop: they run in the order written."""
+
+import contextlib
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from minio import Minio
+from minio.error import S3Error
+
+from tests.stack.platform_in_containers import REPOSITORY, Stack, wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
+
+STEPS = ["load", "preprocess", "train_.*", "compare", "promote", "deploy"]
+LONG_RUNNING = [
+    "postgres",
+    "minio",
+    "mlflow",
+    "socket-proxy",
+    "airflow-apiserver",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "api",
+    "jupyter",
+]
+BACK_SECONDS = 300
+
+# Asks the proxy as the scheduler can; prints the status.
+ASK = """
+import http.client, json
+c = http.client.HTTPConnection("socket-proxy", 2375, timeout=30)
+c.request({method!r}, {path!r}, json.dumps({body!r}), {{"Content-Type": "application/json"}})
+print(c.getresponse().status)
+"""
+
+
+def bucket_client(stack: Stack, key: str, secret: str) -> Minio:
+    return Minio(
+        endpoint=f"127.0.0.1:{stack.environment['MINIO_PORT']}", access_key=key, secret_key=secret, secure=False
+    )
+
+
+def test_after_the_first_start_the_loop_runs_by_itself_and_the_api_answers(stack: Stack) -> None:
+    stack.wait_for_training()
+    assert stack.version() == 1
+
+
+def test_every_step_ran_in_a_container_of_its_own_and_none_is_left(stack: Stack) -> None:
+    done = stack.psql("raw_data", "select distinct step, part from step_results where use_case = 'loan_approval'")
+    assert len(done) == 8
+    log = stack.compose(
+        "exec", "-T", "airflow-scheduler", "sh", "-c", "grep -rh 'Starting docker container' state/logs"
+    )
+    assert len(log.splitlines()) >= 8
+    left = [
+        "docker",
+        "ps",
+        "-aq",
+        "--filter",
+        f"network={stack.project}_default",
+        "--filter",
+        "label=org.modelyard.step",
+    ]
+    assert subprocess.run(left, check=True, capture_output=True, text=True).stdout == ""
+
+
+def test_the_answer_is_of_the_version_and_its_row_is_kept(stack: Stack) -> None:
+    answer = stack.predict()
+    rows = stack.psql(
+        "raw_data", f"select model_version, record_key from predictions where request_id = '{answer['request_id']}'"
+    )
+    assert rows == [f"{answer['model_version']}|1"]
+
+
+def test_the_versions_artifacts_and_the_accepted_file_are_in_the_buckets(stack: Stack) -> None:
+    artifacts = bucket_client(stack, "mlflow", "modelyard-mlflow").list_objects(bucket_name="mlflow", recursive=True)
+    names = {Path(item.object_name or "").name for item in artifacts}
+    assert {"model.onnx", "contract.json", "example.json", "MLmodel"} <= names
+    data = bucket_client(stack, "data", "modelyard-data").list_objects(bucket_name="data", recursive=True)
+    kept = {item.object_name for item in data}
+    sha256 = stack.psql("raw_data", "select sha256 from batches where use_case = 'loan_approval'")[0]
+    assert {"loan_approval.csv", f"accepted/loan_approval/{sha256}"} <= kept
+
+
+@pytest.mark.parametrize(("user", "other"), [("mlflow", "data"), ("data", "mlflow")])
+def test_a_user_of_one_bucket_cannot_read_the_other(stack: Stack, user: str, other: str) -> None:
+    with pytest.raises(S3Error, match="AccessDenied"):
+        list(bucket_client(stack, user, f"modelyard-{user}").list_objects(bucket_name=other))
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "status"),
+    [
+        ("AIRFLOW_PORT", "/api/v2/dags", 401),
+        ("AIRFLOW_PORT", "/", 200),
+        ("MINIO_PORT", "/data/loan_approval.csv", 403),
+        ("MINIO_CONSOLE_PORT", "/", 200),
+        ("MINIO_CONSOLE_PORT", "/api/v1/buckets", 403),
+        ("MLFLOW_PORT", "/", 200),
+        ("JUPYTER_PORT", "/api/contents", 403),
+        ("JUPYTER_PORT", "/api/contents?token=modelyard", 200),
+        ("API_PORT", "/docs", 200),
+        ("API_PORT", "/ready", 200),
+    ],
+)
+def test_the_doors_answer_and_refuse_without_a_login(stack: Stack, port: str, path: str, status: int) -> None:
+    assert httpx.get(stack.url(port) + path, trust_env=False, timeout=30).status_code == status
+
+
+def test_mlflow_refuses_a_host_name_that_is_not_allowed(stack: Stack) -> None:
+    answer = httpx.get(stack.url("MLFLOW_PORT"), headers={"Host": "elsewhere.example"}, trust_env=False)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/images/create?fromImage=busybox"),
+        ("POST", "/build"),
+        ("GET", "/containers/json"),
+        ("GET", "/info"),
+        ("GET", "/secrets"),
+        ("POST", "/swarm/init"),
+        ("POST", "/volumes/create"),
+        ("POST", "/networks/create"),
+        ("POST", f"/containers/{'a' * 64}/exec"),
+        ("POST", f"/containers/{'a' * 64}/kill"),
+        ("PUT", f"/containers/{'a' * 64}/archive?path=/"),
+        ("GET", f"/containers/{'a' * 64}/archive?path=/"),
+        ("POST", "/exec/abc/start"),
+        ("DELETE", "/images/modelyard-steps:0.1.0"),
+        ("GET", "/containers/json/../json"),
+    ],
+)
+def test_the_proxy_refuses_what_no_step_needs(stack: Stack, method: str, path: str) -> None:
+    assert stack.python("airflow-scheduler", ASK.format(method=method, path=path, body={})) == "403"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Image": "postgres:17"},
+        {"image": "postgres:17"},
+        {"HostConfig": {"Privileged": True}},
+        {"hostconfig": {"privileged": True}},
+        {"HostConfig": {"Binds": ["/:/host"]}},
+        {"HostConfig": {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/host"}]}},
+        {"HostConfig": {"Mounts": [{"Type": "volume", "Source": "modelyard-test_postgres", "Target": "/host"}]}},
+        {"HostConfig": {"PidMode": "host"}},
+        {"HostConfig": {"NetworkMode": "host"}},
+        {"HostConfig": {"CapAdd": ["SYS_ADMIN"]}},
+        {"HostConfig": {"Devices": [{"PathOnHost": "/dev/sda"}]}},
+        {"Padding": "x" * 200_000},
+    ],
+    ids=lambda body: json.dumps(body)[:60],
+)
+def test_the_proxy_refuses_containers_that_no_step_needs(stack: Stack, body: dict[str, object]) -> None:
+    steps = {"Image": "modelyard-steps:0.1.0", "Cmd": ["--help"]}
+    asked = ASK.format(method="POST", path="/v1.41/containers/create", body={**steps, **body})
+    assert stack.python("airflow-scheduler", asked) in {"403", "413"}
+
+
+@pytest.mark.parametrize("service", ["airflow-apiserver", "airflow-dag-processor", "api", "mlflow", "jupyter"])
+def test_only_the_scheduler_reaches_the_proxy(stack: Stack, service: str) -> None:
+    asked = "import socket\ntry: socket.create_connection(('socket-proxy', 2375), 3)\nexcept OSError: print('no')"
+    assert stack.python(service, asked) == "no"
+
+
+def test_no_secret_is_in_a_rendered_template_or_in_a_log(stack: Stack) -> None:
+    secrets = ("pipeline:pipeline", "modelyard-data", "modelyard-mlflow", "modelyard-minio", "postgres:postgres")
+    run = stack.runs("loan_approval.train_model")[0]
+    with stack.airflow() as client:
+        tasks = client.get(f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances").text
+    logs = stack.compose("exec", "-T", "airflow-scheduler", "sh", "-c", "cat $(find state/logs -name '*.log')")
+    said = stack.compose("logs", "--no-color")
+    assert "rendered_fields" in tasks
+    assert not [secret for secret in secrets for text in (tasks, logs, said) if secret in text]
+
+
+def test_no_secret_is_in_a_list_of_processes(stack: Stack) -> None:
+    listed = stack.compose("top")
+    assert not [secret for secret in ("modelyard-", "pipeline:", "airflow:airflow", "-on-a-laptop") if secret in listed]
+
+
+def test_the_explorer_changes_nothing_and_jupyter_runs_the_notebook_as_the_hosts_user(stack: Stack) -> None:
+    refused = stack.compose(
+        "exec", "-T", "-e", "PGPASSWORD=explorer", "postgres", "psql", "-h", "127.0.0.1", "-U", "explorer", "raw_data",
+        stdin="delete from predictions; create table mine ();",
+    )  # fmt: skip
+    assert "DELETE" not in refused
+    assert "CREATE" not in refused
+    result = REPOSITORY / "notebooks" / "tested.ipynb"
+    try:
+        stack.compose(
+            "exec", "-T", "jupyter", "jupyter", "nbconvert", "--to", "notebook", "--execute",
+            "--output", result.name, "notebooks/explore_loan_approval.ipynb",
+        )  # fmt: skip
+        assert result.stat().st_uid == REPOSITORY.stat().st_uid
+        assert result.read_text(encoding="utf-8").count('"image/png"') == 2
+    finally:
+        result.unlink(missing_ok=True)
+
+
+def test_a_use_case_of_ones_own_runs_without_a_new_image(stack: Stack, tmp_path: Path) -> None:
+    source = (REPOSITORY / "src/modelyard/usecases/loan_approval.py").read_text(encoding="utf-8")
+    own = source.replace('name="loan_approval",\n    title', 'name="own_loans",\n    title')
+    own = own.replace('source="loan_approval.csv"', 'source="own/loans.csv"')
+    (tmp_path / "own_loans.py").write_text(own, encoding="utf-8")
+    tmp_path.chmod(0o755)
+    # Dropped into the bucket, as with MinIO's console.
+    lines = (REPOSITORY / "data" / "loan_approval.csv").read_bytes().splitlines(keepends=True)
+    file = tmp_path / "loans.csv"
+    file.write_bytes(b"".join(lines[:3001]))
+    bucket_client(stack, "data", "modelyard-data").fput_object(
+        bucket_name="data", object_name="own/loans.csv", file_path=str(file)
+    )
+    Stack({**stack.environment, "USE_CASES_PATH": str(tmp_path)}).compose("run", "--rm", "upload")
+    wait_until(lambda: _is_there(stack, "own_loans.load_raw_data"), "the DAG of the own use case", 180)
+    stack.run_loop("own_loans")
+    assert stack.psql("raw_data", "select rows_added from batches where use_case = 'own_loans'") == ["3000"]
+
+
+def _is_there(stack: Stack, dag: str) -> bool:
+    with stack.airflow() as client:
+        return client.get(f"/api/v2/dags/{dag}").status_code == 200
+
+
+def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -> None:
+    environment = {**stack.environment, "BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"}  # noqa: S104
+    command = ["docker", "compose", "run", "--rm", "--no-deps", "guard"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
+    assert done.returncode == 2
+    assert "BIND_ADDRESS=0.0.0.0 opens the platform" in done.stderr
+    assert "AIRFLOW_PASSWORD" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("service", LONG_RUNNING)
+def test_a_service_whose_process_is_killed_comes_back(stack: Stack, service: str) -> None:
+    state = json.loads(_inspect(stack, service, "{{json .State}}"))
+    # `docker kill` would count as a stop by hand. The processes are killed instead, and this command with them.
+    with contextlib.suppress(subprocess.CalledProcessError):
+        stack.compose("exec", "-T", "--user", "0", service, "sh", "-c", "kill -9 -1")
+    time.sleep(1)
+
+    def back() -> bool:
+        now = json.loads(_inspect(stack, service, "{{json .State}}"))
+        return now["Pid"] not in {0, state["Pid"]} and now["Health"]["Status"] == "healthy"
+
+    wait_until(back, f"{service} is healthy again", BACK_SECONDS)
+
+
+def _inspect(stack: Stack, service: str, what: str) -> str:
+    container = stack.compose("ps", "-q", service).strip()
+    command = ["docker", "inspect", "--format", what, container]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_after_all_of_them_were_killed_the_loop_runs_again(stack: Stack) -> None:
+    stack.run_loop()
+    assert stack.version() >= 1
+
+
+def test_a_stop_and_a_start_keep_models_and_rows(stack: Stack) -> None:
+    version = stack.version()
+    count = "select count(*) from predictions"
+    kept = stack.psql("raw_data", count)
+    stack.compose("down", "--timeout", "20", show=True)
+    stack.compose("up", "--detach", "--wait", show=True)
+    assert stack.psql("raw_data", count) == kept
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return stack.version() == version
+        return False
+
+    wait_until(answers, f"version {version} answers again", 60)
+
+
+def test_steps_run_as_processes_too(stack: Stack) -> None:
+    processes = Stack({**stack.environment, "STEP_RUNNER": "process"})
+    processes.compose("up", "--build", "--detach", "--wait", show=True)
+    assert "process" in _inspect(processes, "airflow-scheduler", "{{.Config.Image}}")
+    processes.run_loop()

@@ -1,0 +1,151 @@
+"""What holds for the compose files and the Dockerfiles, without an engine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from modelyard.settings import STEP_SETTINGS, Secrets
+
+REPOSITORY = Path(__file__).parents[2]
+TEXT = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+ONCE = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
+DOCKERFILES = sorted(REPOSITORY.glob("docker/*/Dockerfile"))
+VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::-([^}]*))?")
+CONFIG = dict(
+    line.split("=", 1) for line in (REPOSITORY / "config.env").read_text().splitlines() if re.match(r"[A-Z]", line)
+)
+
+
+def mentions(service: dict[str, Any]) -> set[str]:
+    return {name for name, _ in VARIABLE.findall(str(service))}
+
+
+def test_what_runs_once_is_what_sets_the_platform_up() -> None:
+    assert {"guard", "migrate", "upload", "airflow-init"} == ONCE
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
+def test_what_runs_for_long_comes_back_and_says_how_it_is(name: str) -> None:
+    assert SERVICES[name]["restart"] == "unless-stopped"
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_dependency_has_the_condition_that_fits(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        wanted = "service_completed_successfully" if other in ONCE else "service_healthy"
+        assert how == {"condition": wanted}, other
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"guard"}))
+def test_nothing_starts_before_the_secrets_are_checked(name: str) -> None:
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        before = SERVICES[waiting.pop()].get("depends_on", {})
+        waiting += set(before) - seen
+        seen |= set(before)
+    assert "guard" in seen
+
+
+def test_ports_are_published_on_the_address_of_the_settings() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 6
+    assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:${") for port in ports)
+
+
+def test_every_default_is_the_one_that_is_documented() -> None:
+    secrets = {name.upper(): field.default for name, field in Secrets.model_fields.items()}
+    # Empty there: what is meant without Docker is another.
+    differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "USE_CASES_PATH"}
+    for name, default in VARIABLE.findall(TEXT):
+        if name in secrets:
+            assert default == secrets[name], name
+        elif name in differ:
+            assert CONFIG[name] == "", name
+        elif name != "COMPOSE_PROJECT_NAME":
+            assert CONFIG[name] == default, name
+
+
+def test_every_service_has_the_secrets_that_it_needs_and_no_other() -> None:
+    secrets = {name.upper() for name in Secrets.model_fields}
+    airflow = {"AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
+    passwords = {name for name in secrets if name.endswith("_PASSWORD")}
+    found = {name: mentions(service) & secrets for name, service in SERVICES.items()}
+    assert {name: names for name, names in found.items() if names} == {
+        "guard": secrets,
+        "postgres": {"POSTGRES_PASSWORD"},
+        "migrate": passwords - {"MINIO_ROOT_PASSWORD", "AIRFLOW_PASSWORD"},
+        "minio": {"MINIO_ROOT_PASSWORD"},
+        "upload": {"MINIO_ROOT_PASSWORD", "MLFLOW_S3_SECRET_KEY", "DATA_S3_SECRET_KEY"},
+        "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_S3_SECRET_KEY"},
+        "airflow-init": airflow | {"AIRFLOW_PASSWORD"},
+        "airflow-apiserver": airflow,
+        "airflow-dag-processor": airflow,
+        "airflow-scheduler": airflow | {"PIPELINE_PASSWORD", "DATA_S3_SECRET_KEY"},
+        "api": {"API_PASSWORD"},
+        "jupyter": {"EXPLORER_PASSWORD", "DATA_S3_SECRET_KEY", "JUPYTER_TOKEN"},
+    }
+
+
+def test_the_scheduler_has_every_setting_of_a_step() -> None:
+    given = set(SERVICES["airflow-scheduler"]["environment"])
+    assert {name.upper() for name in STEP_SETTINGS} <= given
+
+
+def test_only_the_proxy_has_the_engines_socket_and_only_the_scheduler_reaches_the_proxy() -> None:
+    assert [name for name, service in SERVICES.items() if "docker.sock" in str(service)] == ["socket-proxy"]
+    on_its_network = {name for name, service in SERVICES.items() if "socket" in service.get("networks", [])}
+    assert on_its_network == {"airflow-scheduler", "socket-proxy"}
+    proxy = SERVICES["socket-proxy"]
+    assert proxy["networks"] == ["socket"]
+    assert (proxy["cap_drop"], proxy["read_only"]) == (["ALL"], True)
+    assert "ports" not in proxy
+
+
+def test_images_are_pinned_by_a_tag_of_their_own() -> None:
+    assert not re.search(r":latest|@sha256|container_name", TEXT)
+    for name in ("PYTHON_IMAGE", "POSTGRES_IMAGE", "HAPROXY_IMAGE", "MINIO_IMAGE"):
+        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", CONFIG[name]), name
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_an_image_is_made_as_all_are(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(lines)
+    assert "# syntax=" not in text
+    assert not re.search(r"\b(curl|apt-get|wget)\b", text)
+    base = re.search(r"^ARG (\w+_IMAGE)=(\S+)$", text, re.MULTILINE)
+    assert base
+    assert CONFIG[base[1]] == base[2]
+    stages = set(re.findall(r" AS ([\w-]+)$", text, re.MULTILINE))
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= stages | {f"${{{base[1]}}}"}
+    assert all(line.split(" ", 1)[1].startswith("[") for line in lines if re.match("CMD|ENTRYPOINT", line))
+    user = [line for line in lines if line.startswith("USER")][-1]
+    assert user == ("USER root" if file.parent.name == "socket-proxy" else "USER 10001:10001")
+
+
+@pytest.mark.parametrize("file", [file for file in DOCKERFILES if "pip install" in file.read_text()], ids=str)
+def test_libraries_come_from_hashed_lists_before_the_code(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    installs = re.findall(r"uv pip install .*", text)
+    assert all("--require-hashes" in line or "--no-deps /dist" in line for line in installs)
+    if "COPY src" in text:
+        assert text.index("--require-hashes -r /requirements/") < text.index("COPY src")
+
+
+def test_nothing_goes_into_an_image_that_is_not_named() -> None:
+    rules = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert rules[0] == "*"
+    assert not any("env" in rule for rule in rules)
+
+
+def test_the_secrets_are_read_from_a_file_that_git_ignores() -> None:
+    link = REPOSITORY / "docker" / "secrets" / ".env"
+    assert link.is_symlink()
+    assert link.readlink() == Path("../../secrets.env")
+    assert "secrets.env" in (REPOSITORY / ".gitignore").read_text().splitlines()
