@@ -59,7 +59,7 @@ def test_integers(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2.5", "inf", "1e300", "9007199254740993", "-9223372036854775808", "99999999999999999999"]
+    "text", ["2.5", "inf", "1e300", "1000000000000000", "-9223372036854775808", "99999999999999999999"]
 )
 @pytest.mark.parametrize("beside", ["1", "1.0"])
 def test_no_integers(text: str, beside: str) -> None:
@@ -93,7 +93,7 @@ def test_numbers_come_back_as_they_were_written(written: list[float | None]) -> 
     assert read(numbers(cells(*texts))) == (written, [])
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(-(2**53) + 1, 2**53 - 1))), st.booleans())
+@given(st.lists(st.one_of(st.none(), st.integers(1 - 10**15, 10**15 - 1))), st.booleans())
 def test_integers_come_back_as_they_were_written(written: list[int | None], with_decimals: bool) -> None:
     ending = ".0" if with_decimals else ""
     texts = [None if number is None else f"{number}{ending}" for number in written]

@@ -23,8 +23,9 @@ BOOLEANS = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
 }
-# Farther from zero, neither float64 nor JSON tell whole numbers apart.
-INTEGER_LIMIT = 2**53 - 1
+# Of more digits, neither float64 nor JSON tell all whole numbers apart.
+INTEGER_DIGITS = 15
+INTEGER_LIMIT = 10**INTEGER_DIGITS - 1
 
 
 class Values(NamedTuple):
@@ -133,7 +134,7 @@ def _positions(mask: pa.BooleanArray) -> NDArray[np.intp]:
 
 
 NUMBERS = Reading(numbers, "is not a number")
-INTEGERS = Reading(integers, "is not a whole number below 2**53")
+INTEGERS = Reading(integers, f"is not a whole number (of up to {INTEGER_DIGITS} digits)")
 TEXTS = Reading(texts, "is not a text")
 OF_TYPE = {
     FeatureType.NUMBER: NUMBERS,
