@@ -24,8 +24,8 @@ VERSIONS_IN_MEMORY = 2
 class ModelSource(Protocol):
     """Where models come from: the registry, as far as the API needs it."""
 
-    def in_production(self) -> dict[str, int]:
-        """The version in production of every use case that has one."""
+    def offered(self) -> dict[str, int | None]:
+        """Every registered use case, with its version in production if it has one."""
 
     def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
         """Fetches files of a version into a folder."""
@@ -87,14 +87,21 @@ class RegistryWatch:
 
     def _look(self) -> None:
         try:
-            offered = self._source.in_production()
+            offered = self._source.offered()
         except ModelyardError as error:
             self._note_registry(str(error))
             return
         self._note_registry("answers")
         for use_case, version in offered.items():
-            if self._taken.get(use_case) != version and re.fullmatch(IDENTIFIER, use_case):
-                self._take(use_case, version)
+            # Other people's models may have names that no use case can have.
+            if re.fullmatch(IDENTIFIER, use_case):
+                self._look_at(use_case, version)
+
+    def _look_at(self, use_case: str, version: int | None) -> None:
+        if version is None:
+            self._in_loop(self._models.know, use_case)
+        elif self._taken.get(use_case) != version:
+            self._take(use_case, version)
 
     def _note_registry(self, state: str) -> None:
         if state != self.registry:

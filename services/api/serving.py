@@ -154,6 +154,10 @@ class Models:
         """The versions that answer, by use case."""
         return {state.use_case: state.served for state in self.states() if state.served}
 
+    def know(self, use_case: str) -> None:
+        """Notes that there is such a use case, whether it is served or not."""
+        self._put(self._state(use_case), logging.INFO)
+
     def serve(self, use_case: str, served: ServedVersion, detail: str) -> None:
         """Swaps a proven version in. Requests under way finish on the version that took them."""
         self._put(UseCaseState(use_case, served, served.version, Proof.OK, detail), logging.INFO)

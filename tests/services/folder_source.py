@@ -16,7 +16,7 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def in_production(self) -> dict[str, int]:
+    def offered(self) -> dict[str, int | None]:
         """As the registry has it."""
         try:
             return dict(json.loads(self._production.read_text(encoding="utf-8")))
@@ -36,9 +36,9 @@ class FolderSource:
     def _production(self) -> Path:
         return self.folder / "production.json"
 
-    def point(self, **versions: int) -> None:
+    def point(self, **versions: int | None) -> None:
         """Moves production of some use cases."""
-        now = self.in_production() if self._production.exists() else {}
+        now = self.offered() if self._production.exists() else {}
         unfinished = self._production.with_suffix(".new")
         unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
         unfinished.replace(self._production)

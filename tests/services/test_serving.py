@@ -64,6 +64,21 @@ def test_a_new_use_case_is_taken_while_it_runs(case: Case) -> None:
     assert case.answer()["model_version"] == 1
 
 
+def test_a_use_case_of_which_nothing_is_in_production_is_known(case: Case) -> None:
+    waiting = f"{case.name}_waiting"
+    case.source.point(**{waiting: None})
+    wait_until(lambda: waiting in case.api.client.get("/health").json()["use_cases"], case.api.logged)
+    response = case.api.predict(LOAN_RECORD, waiting)
+    assert response.status_code == 503
+    assert response.json()["detail"] == f"{waiting} cannot be answered: no version is in production yet"
+
+
+def test_what_is_taken_out_of_production_keeps_answering(case: Case) -> None:
+    case.source.point(**{case.name: None})
+    Case(f"{case.name}_other", case.source, case.api).promote(1)
+    assert case.answer()["model_version"] == 1
+
+
 def test_the_documents_change_with_the_contract(case: Case) -> None:
     married = Feature(name="married", type=FeatureType.BOOLEAN, nullable=True, help="Whether there is a spouse.")
     wider = case.contract(features=(*loan_contract().features, married), threshold=0.25)

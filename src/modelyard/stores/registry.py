@@ -86,11 +86,14 @@ class Registry:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
 
+    def offered(self) -> dict[str, int | None]:
+        """Every registered use case, with its version in production if it has one."""
+        found = self._ask("registered-models/search", max_results=PAGE).get("registered_models", [])
+        return {model["name"]: _aliases(model).get(PRODUCTION) for model in found}
+
     def in_production(self) -> dict[str, int]:
         """The version in production of every use case that has one."""
-        found = self._ask("registered-models/search", max_results=PAGE).get("registered_models", [])
-        versions = {model["name"]: _aliases(model).get(PRODUCTION) for model in found}
-        return {name: version for name, version in versions.items() if version is not None}
+        return {name: version for name, version in self.offered().items() if version is not None}
 
     def aliased(self, use_case: str, alias: str) -> int | None:
         """The version that an alias names, if there is one."""
