@@ -6,7 +6,7 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.errors import BadInput
@@ -185,6 +185,7 @@ def test_blocks_of_any_size_give_the_same_records(monkeypatch: pytest.MonkeyPatc
 PLAIN = st.text(st.characters(codec="utf-8", exclude_characters='",\n\r\0'), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(PLAIN, min_size=6, max_size=6), max_size=8))
 def test_plain_lines_mean_the_same_to_both_parsers(cells: list[list[str]]) -> None:
     text = csv_of([",".join(row) for row in cells])
@@ -193,6 +194,7 @@ def test_plain_lines_mean_the_same_to_both_parsers(cells: list[list[str]]) -> No
     assert read(text) == careful
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=6, max_size=6)))
 def test_what_a_csv_writer_writes_is_read_again(cells: list[list[str]]) -> None:
     text = io.StringIO()

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.split import parts_of
@@ -18,6 +18,7 @@ def test_known_keys_are_in_known_parts() -> None:
     assert letters == ["eeerrrerrrarrer", "rrarerarrrrrrrr"]
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers())
 def test_the_rule_is_as_documented(key: str, seed: int) -> None:
     try:

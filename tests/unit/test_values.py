@@ -5,7 +5,7 @@ from math import inf
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.contract import Feature, FeatureType, Target
@@ -87,12 +87,14 @@ def test_nothing_is_nothing(read_all: Callable[[pa.StringArray], Values]) -> Non
     assert read(read_all(cells("", ""))) == ([None, None], [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))))
 def test_numbers_come_back_as_they_were_written(written: list[float | None]) -> None:
     texts = [None if number is None else repr(number) for number in written]
     assert read(numbers(cells(*texts))) == (written, [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(1 - 10**15, 10**15 - 1))), st.booleans())
 def test_integers_come_back_as_they_were_written(written: list[int | None], with_decimals: bool) -> None:
     ending = ".0" if with_decimals else ""
@@ -100,6 +102,7 @@ def test_integers_come_back_as_they_were_written(written: list[int | None], with
     assert read(integers(cells(*texts))) == (written, [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=6)))
 def test_any_text_is_a_value_or_missing_or_unreadable(texts: list[str]) -> None:
     for read_all in (numbers, integers, booleans):
