@@ -10,8 +10,6 @@ from modelyard.stores.database import address
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 5.0
-# The log's writer, the heartbeat, and one for whoever asks whether the service is ready.
-CONNECTIONS = 3
 
 # What a database that is away, starting, full or not set up makes asyncpg raise.
 DATABASE_ERRORS = (
@@ -42,12 +40,12 @@ def connection_arguments(url: str) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def make_pool(url: str) -> asyncpg.Pool:
+def make_pool(url: str, connections: int) -> asyncpg.Pool:
     """A pool that connects when it is first used, so that the API starts without its database."""
     return asyncpg.create_pool(
         **connection_arguments(url),
         min_size=0,
-        max_size=CONNECTIONS,
+        max_size=connections,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
         reset=_leave_as_it_is,

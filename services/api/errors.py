@@ -108,16 +108,18 @@ def answer_errors_in_one_form(app: FastAPI) -> None:
 async def _answer_request_error(request: Request, caught: Exception) -> JSONResponse:
     error = cast(RequestError, caught)
     if error.status == NoAnswer.status:
-        LOGGER.error("%s: %s", request.url.path, error)
+        LOGGER.error("%s: %s", request.scope["path"], error)
     wait = error.retry_after_seconds
     return _answer(error.status, error.detail, {} if wait is None else {"Retry-After": str(wait)})
 
 
 async def _answer_http_error(request: Request, caught: Exception) -> JSONResponse:
     error = cast(HTTPException, caught)
+    # Not from the URL, which a client's odd host name would spoil.
+    path = request.scope["path"]
     sentences = {
-        404: f"there is nothing at {request.url.path}; /docs lists what there is",
-        405: f"{request.url.path} cannot be asked with {request.method}; /docs says how it can",
+        404: f"there is nothing at {path}; /docs lists what there is",
+        405: f"{path} cannot be asked with {request.method}; /docs says how it can",
     }
     return _answer(error.status_code, sentences.get(error.status_code, error.detail), dict(error.headers or {}))
 

@@ -44,7 +44,11 @@ class Heartbeat:
         """Beats until it is cancelled; an outage of the database only makes it miss beats."""
         while True:
             self._changed.clear()
-            await self._try_to_beat()
+            try:
+                await self._try_to_beat()
+            except Exception:
+                # The task's outermost edge: one beat may fail, the next ones must be tried.
+                LOGGER.exception("no heartbeat")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._seconds)
 

@@ -29,6 +29,7 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 
 MOST_PROBLEMS = 100
 SHOWN_CHARACTERS = 40
+SHOWN_NAME = 200
 
 
 class RecordReader:
@@ -65,7 +66,7 @@ class RecordReader:
     def _problem(self, details: ErrorDetails) -> Problem:
         field = [str(part) for part in details["loc"][:1]]
         sentence = self._sentence_of_field(details, field[0]) if field else self._sentence_of_body(details)
-        return Problem(type=details["type"], loc=["body", *field], msg=sentence)
+        return Problem(type=details["type"], loc=["body", *(name[:SHOWN_NAME] for name in field)], msg=sentence)
 
     def _sentence_of_field(self, details: ErrorDetails, name: str) -> str:
         if details["type"] == "missing":

@@ -18,6 +18,7 @@ from services.api.serving import Models, ServedVersion
 LOGGER = logging.getLogger(__name__)
 
 NOT_ASKED = "the registry has not been asked yet"
+ANSWERS = "answers"
 VERSIONS_IN_MEMORY = 2
 
 
@@ -91,7 +92,7 @@ class RegistryWatch:
         except ModelyardError as error:
             self._note_registry(str(error))
             return
-        self._note_registry("answers")
+        self._note_registry(ANSWERS)
         for use_case, version in offered.items():
             # Other people's models may have names that no use case can have.
             if re.fullmatch(IDENTIFIER, use_case):
@@ -100,13 +101,14 @@ class RegistryWatch:
     def _look_at(self, use_case: str, version: int | None) -> None:
         if version is None:
             self._in_loop(self._models.know, use_case)
-        elif self._taken.get(use_case) != version:
+        elif not (self._taken.get(use_case) == self._offered.get(use_case) == version):
             self._take(use_case, version)
 
     def _note_registry(self, state: str) -> None:
-        if state != self.registry:
+        # Not at every change of the words: an outage is told once.
+        if (state == ANSWERS) != (self.registry == ANSWERS):
             LOGGER.info("the registry: %s", state)
-            self.registry = state
+        self.registry = state
 
     def _take(self, use_case: str, version: int) -> None:
         if self._offered.get(use_case) != version:

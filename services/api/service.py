@@ -62,8 +62,9 @@ async def running(settings: Settings, url: str, source: ModelSource, models: Mod
         source: Where models come from.
         models: Will hold what is served.
     """
-    async with make_pool(url) as pool:
-        log = PredictionLog(pool, url)
+    # The log has a connection of its own: no number of questions whether the service is ready may hold it up.
+    async with make_pool(url, connections=1) as log_pool, make_pool(url, connections=2) as pool:
+        log = PredictionLog(log_pool, url)
         heartbeat = Heartbeat(pool, url, models, settings.api_heartbeat_seconds)
         cache = ModelCache(settings.home / "models", settings.keep_versions)
         watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)

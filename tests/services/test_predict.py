@@ -308,6 +308,12 @@ def test_other_paths_and_methods_are_errors_of_the_same_form(api: RunningApi) ->
     assert wrong.headers["allow"] == "POST"
 
 
+def test_an_odd_host_name_is_no_trouble(api: RunningApi) -> None:
+    for path, status in (("/no/such", 404), ("/predict/no_such", 404), ("/predict/loan_approval", 200)):
+        response = api.client.post(path, json=LOAN_RECORD, headers={"host": "["})
+        assert response.status_code == status
+
+
 @given(record=near_records(), kind=st.sampled_from(sorted(ALL_KINDS)))
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_record_is_more_than_the_api_can_bear(api: RunningApi, record: dict[str, Any], kind: str) -> None:
