@@ -86,13 +86,14 @@ class Stack:
         found: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
         return found
 
-    def run_loop(self, use_case: str = "loan_approval") -> None:
+    def run_loop(self, use_case: str = "loan_approval", source: str | None = None) -> None:
         """Starts a loop, and waits until the training that it leads to has succeeded."""
+        parameters = {"source": source} if source else {}
         before = len(self.runs(f"{use_case}.train_model"))
         with self.airflow() as client:
             client.patch(f"/api/v2/dags/{use_case}.load_raw_data", json={"is_paused": False}).raise_for_status()
             started = client.post(
-                f"/api/v2/dags/{use_case}.load_raw_data/dagRuns", json={"logical_date": None, "conf": {}}
+                f"/api/v2/dags/{use_case}.load_raw_data/dagRuns", json={"logical_date": None, "conf": parameters}
             )
             started.raise_for_status()
         self.wait_for_training(use_case, before + 1)

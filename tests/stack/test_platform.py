@@ -132,7 +132,7 @@ def test_mlflow_refuses_a_host_name_that_is_not_allowed(stack: Stack) -> None:
         ("PUT", f"/containers/{'a' * 64}/archive?path=/"),
         ("GET", f"/containers/{'a' * 64}/archive?path=/"),
         ("POST", "/exec/abc/start"),
-        ("DELETE", "/images/modelyard-steps:0.1.0"),
+        ("DELETE", "/images/postgres:17"),
         ("GET", "/containers/json/../json"),
     ],
 )
@@ -159,7 +159,7 @@ def test_the_proxy_refuses_what_no_step_needs(stack: Stack, method: str, path: s
     ids=lambda body: json.dumps(body)[:60],
 )
 def test_the_proxy_refuses_containers_that_no_step_needs(stack: Stack, body: dict[str, object]) -> None:
-    steps = {"Image": "modelyard-steps:0.1.0", "Cmd": ["--help"]}
+    steps = {"Image": stack.compose("config", "--images", "guard").strip(), "Cmd": ["--help"]}
     asked = ASK.format(method="POST", path="/v1.41/containers/create", body={**steps, **body})
     assert stack.python("airflow-scheduler", asked) in {"403", "413"}
 
