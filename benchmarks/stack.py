@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -103,4 +102,4 @@ def image_sizes() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

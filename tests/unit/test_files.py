@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import BadInput, ModelyardError, ServiceUnavailable
-from modelyard.sources.files import content_hash, opened
+from modelyard.sources.files import content_hash, copy_content, opened
 from modelyard.sources.locate import resolve
 
 TEXT = b"id,age\n" + b"1,2\n" * 1000
@@ -129,3 +129,17 @@ def test_a_web_server_that_is_not_there_is_named(server: str) -> None:
     gone = server.rpartition(":")[0] + ":1"
     with pytest.raises(ServiceUnavailable, match=f"{gone}/a.csv cannot be read"):
         content_hash(f"{gone}/a.csv")
+
+
+def test_content_is_copied_once_and_only_if_it_is_what_was_read(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"id\n1\n")
+    sha256 = content_hash(str(source))
+    target = tmp_path / "kept" / "deep" / sha256
+    assert copy_content(str(source), sha256, str(target))
+    assert target.read_bytes() == b"id\n1\n"
+    assert not copy_content(str(source), sha256, str(target))
+    other = tmp_path / "kept" / "other"
+    with pytest.raises(BadInput, match="was changed after it was read"):
+        copy_content(str(source), "0" * 64, str(other))
+    assert not other.exists()
