@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_default_secrets_are_good_enough_where_nobody_else_comes(address: str) -
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
 def test_an_open_platform_needs_secrets_of_its_own_and_names_those_that_are_not(address: str) -> None:
-    own = {name: f"own-{name}" for name in Secrets.model_fields}
+    own: dict[str, Any] = {name: f"own-{name}" for name in Secrets.model_fields}
     check_secrets(Administration(bind_address=address, **own))
     del own["api_password"], own["jupyter_token"]
     with pytest.raises(BadInput, match=r"with the default of API_PASSWORD, JUPYTER_TOKEN: `make secrets`"):
