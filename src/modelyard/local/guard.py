@@ -29,9 +29,13 @@ def guard(home: Path, lock: IO[str]) -> None:
         lock: The guard's lock, held.
     """
     postgres = PostgresServer(home)
+    # All need Postgres: it is stopped last, and nobody uses the others without it.
+    servers = (MarkedProcesses(home), MlflowProcesses(home), postgres)
     while True:
-        # All need Postgres: it is stopped last, and nobody uses the others without it.
-        _watch(home, (MarkedProcesses(home), MlflowProcesses(home), postgres))
+        _watch(home, servers)
+        # Also what was killed with its starter before it was ever seen in use.
+        for server in servers:
+            stop_unused(home, server)
         end_if_unused(home, postgres.name, lock)
 
 
