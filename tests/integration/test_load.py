@@ -82,8 +82,9 @@ def test_records_are_stored_as_what_they_are(raw: RawStore, raw_engine: Engine, 
         ("a", 1, result.batch_id, 2, 1.5, 2, True, "bakery", "good"),
         ("b", 1, result.batch_id, 3, 2.0, None, None, None, "bad"),
     ]
-    types = "select column_name, data_type, is_nullable from information_schema.columns where table_name = 'shops'"
-    assert fetch(raw_engine, f"{types} order by ordinal_position") == [
+    columns = "select column_name, data_type, is_nullable from information_schema.columns where table_name = 'shops'"
+    assert fetch(raw_engine, f"{columns} and column_name = 'batch_id' and column_default is not null") == []
+    assert fetch(raw_engine, f"{columns} order by ordinal_position") == [
         ("record_key", "text", "NO"),
         ("revision", "integer", "NO"),
         ("batch_id", "bigint", "NO"),
