@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,11 @@ class Stack:
             yield client
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
-        """The runs of a DAG, the newest first."""
+        """The runs of a DAG, the newest first; none while Airflow has not read its file."""
         with self.airflow() as client:
             answer = client.get(f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after"})
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return []
         found: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
         return found
 

@@ -271,7 +271,7 @@ def test_a_service_whose_process_is_killed_comes_back(stack: Stack, service: str
     state = json.loads(_inspect(stack, service, "{{json .State}}"))
     # `docker kill` would count as a stop by hand. The processes are killed instead, and this command with them.
     with contextlib.suppress(subprocess.CalledProcessError):
-        stack.compose("exec", "-T", "--user", "0", service, "sh", "-c", "kill -9 -1")
+        stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")
     time.sleep(1)
 
     def back() -> bool:

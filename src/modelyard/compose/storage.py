@@ -15,7 +15,7 @@ from minio.error import MinioAdminException, MinioException, S3Error
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-from modelyard.errors import ServiceUnavailable
+from modelyard.errors import BadInput, ServiceUnavailable
 from modelyard.settings import Administration
 
 LOGGER = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
         into: The folder that is made to hold just those.
 
     Raises:
+        BadInput: The use cases cannot be copied.
         ServiceUnavailable: MinIO does not answer, or refuses.
     """
     with _explained(administration.minio_url):
@@ -50,7 +51,7 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
             if not client.bucket_exists(bucket_name=bucket):
                 client.make_bucket(bucket_name=bucket)
         sent = [name for name, file in _files(data) if _send(client, name, file)]
-    copied = mirror_use_cases(use_cases, into)
+    copied = _copied(use_cases, into)
     LOGGER.info("sent to the bucket %s: %s", DATA_BUCKET, ", ".join(sent) or "nothing is new")
     LOGGER.info("use cases of your own: %s", ", ".join(copied) or "none")
 
@@ -67,6 +68,13 @@ def mirror_use_cases(folder: Path, into: Path) -> list[str]:
         shutil.copyfile(file, unfinished)
         unfinished.replace(into / name)
     return list(wanted)
+
+
+def _copied(folder: Path, into: Path) -> list[str]:
+    try:
+        return mirror_use_cases(folder, into)
+    except OSError as error:
+        raise BadInput(f"the use cases of {folder} cannot be copied to {into}: {error}") from error
 
 
 def _http() -> PoolManager:
