@@ -91,6 +91,12 @@ def test_secrets_of_ones_own_replace_every_default(clone: Path, command: tuple[s
     assert {name for name in found if found[name] == defaults[name]} == {"BIND_ADDRESS"}
 
 
+def test_a_folder_of_use_cases_is_one_of_this_folder_also_without_a_slash(clone: Path) -> None:
+    change(clone, "USE_CASES_PATH", "mine")
+    mounts = {mount["target"]: mount for mount in services(clone, PLAIN)["upload"]["volumes"]}
+    assert mounts["/upload/use-cases"]["source"] == str(clone / "mine")
+
+
 def test_secrets_that_are_there_are_not_written_over(clone: Path) -> None:
     (clone / "secrets.env").write_text("API_PASSWORD=mine\n", encoding="utf-8")
     done = subprocess.run(
