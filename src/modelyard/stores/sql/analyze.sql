@@ -1,2 +1,2 @@
--- After many rows came in: without it, the newest records are found by sorting the whole table.
-analyze {table}
+-- After many rows came in: without it, keys are found by sorting the whole table.
+analyze {table} (record_key)
