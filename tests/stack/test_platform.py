@@ -257,9 +257,14 @@ def _is_there(stack: Stack, dag: str) -> bool:
 
 
 def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -> None:
-    environment = {**stack.environment, "BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"}  # noqa: S104
+    opened = Stack({**stack.environment, "BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"})  # noqa: S104
     command = ["docker", "compose", "run", "--rm", "--no-deps", "guard"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, cwd=REPOSITORY, env=opened.environment
+        )
+    finally:
+        opened.compose("down", "--volumes")
     assert done.returncode == 2
     assert "BIND_ADDRESS=0.0.0.0 opens the platform" in done.stderr
     assert "AIRFLOW_PASSWORD" in done.stderr
