@@ -19,9 +19,9 @@ from modelyard.local.shared import error_line
 MARK = "MODELYARD_PROCESSES_OF"
 # Airflow renames its processes, which would write over the environment that they are known by.
 KEEP_ENVIRONMENT_READABLE = {"SPT_NOENV": "1"}
-# honcho ends after 5 seconds what does not end by itself.
-HONCHO_STOP_SECONDS = 20
 KILL_SECONDS = 5
+# Airflow's DAG processor ends at the second request only, or after 5 seconds.
+ASK_AGAIN_SECONDS = 2
 STOPPED = re.compile(r"system\s*\| (?P<name>\S+)\.1 stopped \(rc=(?P<code>-?\d+)\)")
 
 
@@ -34,13 +34,13 @@ class MarkedProcesses:
         self._home = home
 
     def stop(self) -> None:
-        """Asks all of them to end, and ends those that do not."""
+        """Asks all of them to end, more than once, and ends those that do not."""
         kill_at = time.monotonic() + KILL_SECONDS
         while found := self._found():
             for process in found:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.terminate() if time.monotonic() < kill_at else process.kill()
-            psutil.wait_procs(found, timeout=1)
+            psutil.wait_procs(found, timeout=ASK_AGAIN_SECONDS)
 
     def _found(self) -> list[psutil.Process]:
         return [
@@ -100,12 +100,10 @@ class ProcfileProcesses(MarkedProcesses):
             )
 
     def stop(self) -> None:
-        """Ends honcho, with it the processes, and what they have started and left."""
-        if self._honcho is not None:
-            self._honcho.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._honcho.wait(HONCHO_STOP_SECONDS)
+        """Ends honcho, the processes, and what they have started and left."""
         super().stop()
+        if self._honcho is not None:
+            self._honcho.wait()
 
     def check(self) -> None:
         """Makes sure that all of them run.

@@ -33,6 +33,9 @@ AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-pro
 DEMO_PROCESSES = (*AIRFLOW_PROCESSES, "api")
 PLATFORM_PROCESSES = (*DEMO_PROCESSES, "jupyter")
 
+# The API that tasks talk to is made by its first request, in 5 seconds: not in those of the first task.
+AIRFLOW_HEALTH = ("/execution/health", "/api/v2/monitor/health")
+
 HEALTHY_SECONDS = 240
 HEALTH_REQUEST_SECONDS = 5
 POLL_SECONDS = 0.25
@@ -90,7 +93,7 @@ class Service(NamedTuple):
         name: Its name for people.
         setting: What chooses its port.
         url: Where it answers.
-        health_path: What of it answers 200 when it can work.
+        health_paths: What of it answers 200 when it can work; the last one says more about Airflow.
         login: What a person needs to get in.
         log: Where it writes what it does.
     """
@@ -98,7 +101,7 @@ class Service(NamedTuple):
     name: str
     setting: str
     url: str
-    health_path: str
+    health_paths: tuple[str, ...]
     login: str
     log: Path
 
@@ -110,12 +113,14 @@ class Service(NamedTuple):
     def trouble(self) -> str | None:
         """What keeps it from working, in a few words; None: nothing."""
         try:
-            answer = httpx.get(self.url + self.health_path, timeout=HEALTH_REQUEST_SECONDS, trust_env=False)
+            with httpx.Client(base_url=self.url, timeout=HEALTH_REQUEST_SECONDS, trust_env=False) as client:
+                answers = [client.get(path) for path in self.health_paths]
         except httpx.HTTPError:
             return "does not answer"
-        if not answer.is_success:
-            return f"answers {answer.status_code}"
-        return airflow_trouble(answer.json()) if self.name == "Airflow" else None
+        failed = next((answer for answer in answers if not answer.is_success), None)
+        if failed:
+            return f"answers {failed.status_code}"
+        return airflow_trouble(answers[-1].json()) if self.name == "Airflow" else None
 
 
 class LocalPlatform(NamedTuple):
@@ -143,21 +148,21 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
     host = reachable(settings.bind_address)
     airflow_login = f"{settings.airflow_user} / {settings.airflow_password}"
     known = (
-        ("airflow-api-server", "Airflow", host, ports.airflow, "/api/v2/monitor/health", airflow_login),
-        ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, "/health", ""),
-        ("jupyter", "JupyterLab", host, ports.jupyter, "/api", f"token {settings.jupyter_token}"),
-        ("api", "API", host, ports.api, "/live", ""),
+        ("airflow-api-server", "Airflow", host, ports.airflow, AIRFLOW_HEALTH, airflow_login),
+        ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, ("/health",), ""),
+        ("jupyter", "JupyterLab", host, ports.jupyter, ("/api",), f"token {settings.jupyter_token}"),
+        ("api", "API", host, ports.api, ("/live",), ""),
     )
     return [
         Service(
             name=name,
             setting="API_PORT" if name == "API" else f"{name.removesuffix('Lab').upper()}_PORT",
             url=f"http://{address}:{port}",
-            health_path=path,
+            health_paths=paths,
             login=login,
             log=settings.home / "logs" / f"{process}.log",
         )
-        for process, name, address, port, path, login in known
+        for process, name, address, port, paths, login in known
         if process in (*processes, "mlflow")
     ]
 
