@@ -4,6 +4,7 @@ A test that takes one of the engines, or `empty_postgres`, finds empty databases
 never emptied: names of experiments and models must be the test's own.
 """
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from modelyard.settings import let_waiting_threads_sleep
 from modelyard.stores.database import make_engine
 
 let_waiting_threads_sleep()
+# Whoever started us in the background may have had these ignored. What the tests start must take them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A test that still holds a transaction open is told so, instead of making all others wait.
 LOCK_TIMEOUT = "set local lock_timeout = '10s'"
