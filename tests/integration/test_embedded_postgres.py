@@ -62,8 +62,7 @@ def test_it_is_there_while_it_is_used_and_keeps_what_it_was_given(home: Path) ->
     with embedded_postgres(home) as postgres:
         ask(postgres.url("raw_data"), "create table loans as select 7 as id")
         assert running_postgres(home) == postgres
-    assert running_postgres(home) is None
-    assert processes_of(home) == []
+    wait_until_nothing_runs(home)
     with embedded_postgres(home) as postgres:
         assert ask(postgres.url("raw_data"), "select id from loans") == 7
 
@@ -83,8 +82,7 @@ def test_the_last_of_two_processes_stops_it(home: Path) -> None:
         first.leave()
         assert ask(second.address, "select 1") == 1
         second.leave()
-        assert running_postgres(home) is None
-        assert processes_of(home) == []
+        wait_until_nothing_runs(home)
 
 
 def test_it_is_shared_within_a_process(home: Path) -> None:
@@ -92,7 +90,7 @@ def test_it_is_shared_within_a_process(home: Path) -> None:
         with embedded_postgres(home) as same:
             assert same == postgres
         assert ask(postgres.admin_url, "select 1") == 1
-    assert running_postgres(home) is None
+    wait_until_nothing_runs(home)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
