@@ -48,7 +48,7 @@ def airflow_environment(home: Path, changes: Mapping[str, str]) -> dict[str, str
     Settings of another Airflow that this shell may have would win over the file: they are left out.
     """
     environment = child_environment({**changes, "AIRFLOW_HOME": str(airflow_home(home))})
-    return {name: value for name, value in environment.items() if not name.startswith("AIRFLOW__")}
+    return {name: value for name, value in environment.items() if not name.startswith(("AIRFLOW__", "_AIRFLOW__"))}
 
 
 def configure_airflow(settings: Settings, postgres: Postgres, port: int, dags: Path) -> None:
