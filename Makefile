@@ -18,7 +18,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 SERVING := --extra api
-LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra compose --extra local --extra build
+LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra frontend --extra compose --extra local --extra build
 
 .PHONY: help
 help: ## List the verbs
@@ -62,8 +62,11 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt --extra airflow --extra steps -o requirements/airflow-process.txt
 	@$(COMPILE) -c requirements/all.txt --extra mlflow -o requirements/mlflow.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra jupyter -o requirements/jupyter.txt
+	@$(COMPILE) -c requirements/all.txt --extra frontend -o requirements/frontend.txt
+	@$(COMPILE) -c requirements/all.txt --extra steps --extra compose --extra tensorflow -o requirements/steps-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
-	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove all local state (MODELYARD_HOME) and the environment
