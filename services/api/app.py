@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
@@ -40,7 +41,7 @@ def create_app(settings: Settings, source: ModelSource) -> FastAPI:
         async with running(settings, url, source, models) as app.state.service:
             yield
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Modelyard", version=version("modelyard"), description=DESCRIPTION, redoc_url=None, lifespan=lifespan
     )
     answer_errors_in_one_form(app)

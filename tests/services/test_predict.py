@@ -1,6 +1,7 @@
 """Asking a running API for predictions, and finding every answer in the database."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -384,10 +385,14 @@ def test_everything_that_the_document_names_is_in_it(api: RunningApi) -> None:
     assert len(set(operations)) == len(operations)
 
 
-def test_the_documentation_page_is_there(api: RunningApi) -> None:
+def test_the_documentation_page_is_there_without_the_internet(api: RunningApi) -> None:
     page = api.client.get("/docs")
     assert page.status_code == 200
     assert "/openapi.json" in page.text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert any(address.endswith(".js") for address in needed)
+    assert all(api.client.get(address).status_code == 200 for address in needed if address.startswith("/"))
+    assert not [address for address in needed if "//" in address]
 
 
 def test_a_process_that_can_answer_says_so(api: RunningApi) -> None:
