@@ -111,6 +111,8 @@ def _expectation(feature: Feature) -> str:
             return f"one of {', '.join(repr(category) for category in feature.categories)}"
         case FeatureType.CATEGORY:
             return f"a text of 1 to {LONGEST_TEXT} characters"
+        case FeatureType.IMAGE:
+            return "a picture in base64"
 
 
 def _limits_in_words(feature: Feature) -> str:
@@ -148,6 +150,8 @@ def _value_type(feature: Feature) -> Any:
         case FeatureType.CATEGORY:
             text = Field(min_length=1, max_length=LONGEST_TEXT)
             return Annotated[str, Strict(), text, AfterValidator(_storable)]
+        case FeatureType.IMAGE:
+            return Annotated[str, Strict(), Field(min_length=1)]
 
 
 def _whole(value: float) -> int:

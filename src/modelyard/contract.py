@@ -25,6 +25,9 @@ IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 63
 
 Name = Annotated[str, Field(pattern=rf"^{IDENTIFIER.pattern}$", max_length=LONGEST_NAME)]
+Side = Annotated[int, Field(ge=8, le=1024)]
+# Height, width and channels: 1 for shades of grey, 3 for red, green and blue.
+Shape = tuple[Side, Side, Literal[1, 3]]
 
 
 class Frozen(BaseModel):
@@ -54,6 +57,7 @@ class FeatureType(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     CATEGORY = "category"
+    IMAGE = "image"
 
 
 class Limits(Frozen):
@@ -117,6 +121,7 @@ class Feature(Frozen):
         aliases: Other names that its column has in source files.
         valid: What a number can be at all. Outside of it a record is bad input.
         categories: The values that a category can have; empty: any text.
+        shape: Height, width and channels that the model sees of an image, whatever size it comes in.
         seen: What the training part held. Filled in when a model is trained.
     """
 
@@ -129,6 +134,7 @@ class Feature(Frozen):
     aliases: tuple[str, ...] = ()
     valid: Limits = Limits()
     categories: tuple[str, ...] = ()
+    shape: Shape | None = None
     seen: Seen | None = None
 
     @model_validator(mode="after")
@@ -137,6 +143,10 @@ class Feature(Frozen):
             raise ValueError(f"feature {self.name}: only a category has categories, this is a {self.type}")
         if self.valid != Limits() and not self.is_counted:
             raise ValueError(f"feature {self.name}: only numbers and integers have valid limits, this is a {self.type}")
+        if (self.shape is not None) != self.is_image:
+            raise ValueError(
+                f"feature {self.name}: an image has a shape (height, width, channels), and nothing else has"
+            )
         return self
 
     @property
@@ -147,7 +157,12 @@ class Feature(Frozen):
     @property
     def is_numeric(self) -> bool:
         """Whether the model sees it as a float32 (numbers, integers and booleans)."""
-        return self.type is not FeatureType.CATEGORY
+        return self.is_counted or self.type is FeatureType.BOOLEAN
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the model sees it as pixels."""
+        return self.type is FeatureType.IMAGE
 
     @property
     def label(self) -> str:
@@ -244,6 +259,13 @@ class Contract(Frozen):
             raise ValueError(f"use case {self.use_case}: a multi-class target has three classes or more")
         if self.kind is TaskKind.REGRESSION and self.target.classes:
             raise ValueError(f"use case {self.use_case}: a regression's target has no classes")
+        if self.kind is TaskKind.IMAGE and len(self.target.classes) < 2:
+            raise ValueError(f"use case {self.use_case}: images are told apart into two classes or more")
+        images = [feature.is_image for feature in self.features]
+        if any(images) and (self.kind is not TaskKind.IMAGE or len(images) > 1):
+            raise ValueError(f"use case {self.use_case}: an image goes with the kind image, and with no other feature")
+        if self.kind is TaskKind.IMAGE and not any(images):
+            raise ValueError(f"use case {self.use_case}: the kind image needs a feature of type image")
         return self
 
     @property

@@ -97,6 +97,20 @@ class Gate(Frozen):
     minimum_test_records: int = Field(default=100, ge=1)
 
 
+class Profile(Frozen):
+    """Another set of records, and what models of it are to be like. What is not given is as in the use case.
+
+    Attributes:
+        source: Where its records come from.
+        features: The same inputs in another form, such as smaller images.
+        candidates: The same candidates with other parameters.
+    """
+
+    source: str
+    features: tuple[Feature, ...] | None = None
+    candidates: tuple[Candidate, ...] | None = None
+
+
 class UseCase(Frozen):
     """All that Modelyard needs to know of one prediction task.
 
@@ -115,6 +129,11 @@ class UseCase(Frozen):
         approval: Whether the gate's word is enough, or a person promotes.
         schedule: When records are loaded, as a cron expression or preset; None: by hand.
         seed: Seed of everything random in training.
+        extra: The extra of this package that training needs the libraries of.
+        profiles: Other sets of records by name, each with its parameters. A load chooses one, or none; the steps after
+            it follow. The gate is the same for all.
+        sample: The profile that a demo takes when it is given no source.
+        profile: The profile that this is the use case of.
     """
 
     name: Name
@@ -131,6 +150,10 @@ class UseCase(Frozen):
     approval: Literal["automatic", "manual"] = "automatic"
     schedule: str | None = None
     seed: int = 0
+    extra: str | None = Field(default=None, pattern=r"^[a-z]+$")
+    profiles: Mapping[Name, Profile] = Field(default_factory=dict)
+    sample: Name | None = None
+    profile: Name | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -142,7 +165,33 @@ class UseCase(Frozen):
         reserved = {"record_key", "revision", "batch_id", "line", "snapshot_id", "part"} & set(self.contract().names)
         if reserved:
             raise ValueError(f"features cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
+        for name, profile in self.profiles.items():
+            if profile.candidates and [candidate.name for candidate in profile.candidates] != names:
+                raise ValueError(f"profile {name} must have the candidates {', '.join(names)}, in that order")
+            if profile.features and [feature.name for feature in profile.features] != self.contract().names:
+                raise ValueError(f"profile {name} must have the features {', '.join(self.contract().names)}")
+        if self.sample is not None and self.sample not in self.profiles:
+            raise ValueError(f"there is no profile {self.sample} that could be the sample")
         return self
+
+    @property
+    def data_name(self) -> str:
+        """What its records are kept under: its name, of a profile followed by the profile's."""
+        return f"{self.name}__{self.profile}" if self.profile else self.name
+
+    def in_profile(self, name: str | None) -> "UseCase":
+        """The use case in one of its profiles; None: as it is.
+
+        Raises:
+            BadInput: There is no such profile; the message lists those there are.
+        """
+        if name is None:
+            return self
+        if name not in self.profiles:
+            known = ", ".join(self.profiles) or "none"
+            raise BadInput(f"use case {self.name} has no profile {name!r}; it has: {known}")
+        given = {field: value for field, value in self.profiles[name] if value is not None}
+        return self.model_copy(update=given | {"profile": name})
 
     def contract(self) -> Contract:
         """What its models take and give, before any of them has seen data."""

@@ -134,3 +134,30 @@ def test_any_text_cannot_become_a_list() -> None:
 @pytest.mark.parametrize(("limits", "words"), [(Limits(), "anything"), (Limits(minimum=1), "at least 1")])
 def test_limits_read_as_words(limits: Limits, words: str) -> None:
     assert str(limits) == words
+
+
+PHOTO = Feature(name="photo", type=FeatureType.IMAGE, shape=(32, 48, 3))
+
+
+def test_an_image_goes_alone_and_with_its_kind() -> None:
+    assert contract(PHOTO, kind=TaskKind.IMAGE).names == ["photo"]
+    with pytest.raises(ValidationError, match="an image goes with the kind image, and with no other feature"):
+        contract(PHOTO, AGE, kind=TaskKind.IMAGE)
+    with pytest.raises(ValidationError, match="an image goes with the kind image"):
+        contract(PHOTO)
+    with pytest.raises(ValidationError, match="the kind image needs a feature of type image"):
+        contract(AGE, kind=TaskKind.IMAGE)
+    with pytest.raises(ValidationError, match="two classes or more"):
+        contract(PHOTO, kind=TaskKind.IMAGE, target=Target(name="kind", classes=("one",)))
+
+
+def test_only_an_image_has_a_shape() -> None:
+    with pytest.raises(ValidationError, match="has a shape"):
+        Feature(name="photo", type=FeatureType.IMAGE)
+    with pytest.raises(ValidationError, match="has a shape"):
+        changed(AGE, shape=(32, 32, 3))
+
+
+def test_another_shape_breaks_no_client() -> None:
+    larger = contract(changed(PHOTO, shape=(64, 64, 3)), kind=TaskKind.IMAGE)
+    assert contract(PHOTO, kind=TaskKind.IMAGE).breaking_changes(larger) == []

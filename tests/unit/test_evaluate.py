@@ -4,7 +4,7 @@ from sklearn.metrics import f1_score
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.errors import StepFailed
-from modelyard.models.evaluate import best_f1_threshold, evaluate, truth
+from modelyard.models.evaluate import best_f1_threshold, evaluate, primary_metric, truth
 
 
 def contract(kind: TaskKind, *classes: str | int) -> Contract:
@@ -42,3 +42,18 @@ def test_a_perfect_model_has_perfect_metrics() -> None:
 def test_a_part_without_a_class_is_not_judged() -> None:
     with pytest.raises(StepFailed, match="no record of class 1"):
         evaluate(contract(TaskKind.BINARY, 0, 1), np.array([0, 0]), np.array([[0.9, 0.1], [0.1, 0.9]]))
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind", "classes"),
+    [
+        (Feature(name="photo", type=FeatureType.IMAGE, shape=(8, 8, 3)), TaskKind.IMAGE, ("benign", "malignant")),
+        (Feature(name="photo", type=FeatureType.IMAGE, shape=(8, 8, 3)), TaskKind.IMAGE, ("a", "b", "c")),
+        (Feature(name="size", type=FeatureType.NUMBER), TaskKind.BINARY, (0, 1)),
+        (Feature(name="size", type=FeatureType.NUMBER), TaskKind.REGRESSION, ()),
+    ],
+)
+def test_models_are_compared_by_a_metric_that_they_have(feature: Feature, kind: TaskKind, classes: tuple[str]) -> None:
+    of_kind = Contract(use_case="any", kind=kind, features=(feature,), target=Target(name="y", classes=classes))
+    scores = np.eye(3)[:, : len(classes) or 1]
+    assert primary_metric(of_kind) in evaluate(of_kind, np.arange(3) % (len(classes) or 3), scores)

@@ -7,7 +7,7 @@ import pytest
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
-from modelyard.models.evaluate import PRIMARY_METRICS
+from modelyard.models.evaluate import primary_metric
 from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.usecase import Candidate, UseCase
 
@@ -92,7 +92,7 @@ def test_the_compiled_model_is_the_fitted_one(kind: TaskKind, candidate: str) ->
 
 def test_a_model_beats_the_dummy(kind: TaskKind) -> None:
     model = fitted(kind, "boosting")
-    metric = PRIMARY_METRICS[kind]
+    metric = primary_metric(model.contract)
     assert model.test[metric] > model.baseline[metric] + 0.2
 
 

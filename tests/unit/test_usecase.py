@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelyard.errors import BadInput, UnknownUseCase
-from modelyard.usecase import Split, UseCase, find_use_case, find_use_cases
+from modelyard.usecase import Candidate, Profile, Split, UseCase, find_use_case, find_use_cases
 
 OWN = """
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
@@ -89,3 +89,44 @@ def test_finding_use_cases_loads_no_library_of_models_or_frames() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+SMALL = Profile(
+    source="small.csv",
+    candidates=tuple(
+        Candidate(name=candidate.name, estimator="sklearn.dummy.DummyClassifier")
+        for candidate in find_use_case("loan_approval").candidates
+    ),
+)
+
+
+def with_profile(profile: Profile, sample: str | None = None) -> UseCase:
+    loans = find_use_case("loan_approval").model_dump(exclude={"profiles", "sample"})
+    return UseCase.model_validate({**loans, "profiles": {"small": profile}, "sample": sample})
+
+
+def test_a_profile_replaces_what_it_gives_and_nothing_else() -> None:
+    loans = with_profile(SMALL, sample="small")
+    small = loans.in_profile("small")
+    assert (small.source, small.candidates, small.profile) == ("small.csv", SMALL.candidates, "small")
+    assert (small.name, small.gate, small.contract()) == (loans.name, loans.gate, loans.contract())
+    assert loans.in_profile(None) is loans
+
+
+def test_the_records_of_a_profile_are_kept_apart() -> None:
+    loans = with_profile(SMALL)
+    assert (loans.data_name, loans.in_profile("small").data_name) == ("loan_approval", "loan_approval__small")
+
+
+def test_an_unknown_profile_is_told_with_those_there_are() -> None:
+    with pytest.raises(BadInput, match="no profile 'large'; it has: small"):
+        with_profile(SMALL).in_profile("large")
+
+
+def test_a_profile_has_the_candidates_and_features_of_its_use_case() -> None:
+    with pytest.raises(ValidationError, match="profile small must have the candidates logistic_regression, "):
+        with_profile(SMALL.model_copy(update={"candidates": SMALL.candidates[:1]}))  # type: ignore[index]
+    with pytest.raises(ValidationError, match="profile small must have the features age, "):
+        with_profile(SMALL.model_copy(update={"features": find_use_case("loan_approval").features[:1]}))
+    with pytest.raises(ValidationError, match="no profile large that could be the sample"):
+        with_profile(SMALL, sample="large")

@@ -11,12 +11,12 @@ from modelyard.errors import StepFailed
 
 Scores = NDArray[np.floating[Any]]
 
-PRIMARY_METRICS = {
-    TaskKind.BINARY: "roc_auc",
-    TaskKind.MULTICLASS: "roc_auc_ovr",
-    TaskKind.REGRESSION: "r2",
-    TaskKind.IMAGE: "roc_auc_ovr",
-}
+
+def primary_metric(contract: Contract) -> str:
+    """The name of the metric that models of this contract are compared by."""
+    if not contract.kind.is_classification:
+        return "r2"
+    return "roc_auc" if len(contract.target.classes) == 2 else "roc_auc_ovr"
 
 
 def class_indices(contract: Contract, labels: NDArray[Any]) -> NDArray[np.intp]:
@@ -58,7 +58,7 @@ def evaluate(contract: Contract, truth: NDArray[Any], scores: Scores) -> dict[st
         scores: Probabilities of shape (records, classes), or values of shape (records, 1).
 
     Returns:
-        Metrics by name; the primary one is that of `PRIMARY_METRICS`.
+        Metrics by name; the primary one is that of `primary_metric`.
 
     Raises:
         StepFailed: A class has no record in this part, so that nothing can be said of it.

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Contract
 from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
-from modelyard.models.evaluate import PRIMARY_METRICS, best_f1_threshold, evaluate, truth
+from modelyard.models.evaluate import best_f1_threshold, evaluate, primary_metric, truth
 from modelyard.models.plots import importance_plot, plots
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import make_dummy, make_pipeline
@@ -51,7 +51,7 @@ class Fitted:
     @property
     def primary_metric(self) -> str:
         """The name of the metric that models of this kind are compared by."""
-        return PRIMARY_METRICS[self.contract.kind]
+        return primary_metric(self.contract)
 
 
 def fit(

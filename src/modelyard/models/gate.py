@@ -10,7 +10,7 @@ from pydantic import Field
 from modelyard.contract import Contract, Frozen
 from modelyard.models.bootstrap import paired_differences
 from modelyard.models.compile import Agreement
-from modelyard.models.evaluate import PRIMARY_METRICS, evaluate
+from modelyard.models.evaluate import evaluate, primary_metric
 from modelyard.usecase import Gate
 
 Scores = NDArray[np.floating[Any]]
@@ -129,7 +129,7 @@ def judge(
 def _compare(
     gate: Gate, contract: Contract, truth: NDArray[Any], scores: Scores, other: Scores, seed: int
 ) -> Comparison:
-    metric = PRIMARY_METRICS[contract.kind]
+    metric = primary_metric(contract)
     differences = paired_differences(contract.kind, truth, scores, other, gate.resamples, seed)
     model, others = evaluate(contract, truth, scores)[metric], evaluate(contract, truth, other)[metric]
     return Comparison(

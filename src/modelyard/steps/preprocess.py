@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 # What of a contract decides what a snapshot holds.
-OF_FEATURE = {"name", "type", "nullable", "valid", "categories"}
+OF_FEATURE = {"name", "type", "nullable", "valid", "categories", "shape"}
 OF_TARGET = {"name", "classes"}
 # Of the hash that a snapshot is called by; 64 bits.
 ID_CHARACTERS = 16
@@ -53,8 +53,8 @@ def preprocess(use_case: UseCase, raw: RawStore, clean: CleanStore) -> Preproces
         ContractChanged: The contract no longer fits the tables or the records.
         ServiceUnavailable: A database does not answer.
     """
-    snapshot_id = _snapshot_id(use_case, raw.batches(use_case.name))
-    known = clean.choose(use_case.name, snapshot_id)
+    snapshot_id = _snapshot_id(use_case, raw.batches(use_case.data_name))
+    known = clean.choose(use_case.data_name, snapshot_id)
     if known:
         LOGGER.info("snapshot %s is there already", snapshot_id)
         return _result(known, new=False)
@@ -68,7 +68,7 @@ def _snapshot_id(use_case: UseCase, batches: list[list[str]]) -> str:
         raise NothingToWorkOn(f"no records of {use_case.name} were loaded yet: run `modelyard load` first")
     features = [feature.model_dump(mode="json", include=OF_FEATURE) for feature in use_case.features]
     target = use_case.target.model_dump(mode="json", include=OF_TARGET)
-    follows_from = [use_case.name, batches, features, target, use_case.split.model_dump(mode="json")]
+    follows_from = [use_case.data_name, batches, features, target, use_case.split.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(follows_from, sort_keys=True).encode()).hexdigest()[:ID_CHARACTERS]
 
 
@@ -81,7 +81,7 @@ def _parted(use_case: UseCase, pages: "Iterator[pa.Table]") -> "Iterator[pa.Tabl
     contract = use_case.contract()
     schema = schema_of(contract)
     for records in pages:
-        validated(frame_of(records, contract), schema, f"raw_data, table {use_case.name}")
+        validated(frame_of(records, contract), schema, f"raw_data, table {use_case.data_name}")
         parts = parts_of(records["record_key"].to_pylist(), use_case.split)
         yield records.add_column(1, "part", pa.array(parts))
 

@@ -137,7 +137,7 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import judge, objections_to_data
 
-    snapshot = platform.clean.latest(use_case.name)
+    snapshot = platform.clean.latest(use_case.data_name)
     if snapshot is None:
         raise NothingToWorkOn(f"{use_case.name} has no snapshot to judge by: run `modelyard preprocess` first")
     train, test = (platform.clean.frame(use_case, snapshot.snapshot_id, part) for part in ("train", "test"))

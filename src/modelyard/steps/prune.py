@@ -33,5 +33,5 @@ def prune(use_case: UseCase, platform: Platform) -> PruneResult:
     for number in old:
         platform.registry.delete(use_case.name, number)
     kept = {version.tags.get("snapshot_id", "") for version in versions if version.number in needed}
-    snapshots = platform.clean.prune(use_case.name, platform.settings.keep_snapshots, protect=kept)
+    snapshots = platform.clean.prune(use_case.data_name, platform.settings.keep_snapshots, protect=kept)
     return PruneResult(versions=tuple(sorted(old)), snapshots=tuple(snapshots))

@@ -63,7 +63,7 @@ class Batch(Frozen):
 
 def find_batch(connection: Connection, use_case: UseCase, sha256: str) -> Batch | None:
     """The batch with that content, if it was read as the use case is declared now."""
-    content = {"use_case": use_case.name, "sha256": sha256, "declaration_sha256": declaration_hash(use_case)}
+    content = {"use_case": use_case.data_name, "sha256": sha256, "declaration_sha256": declaration_hash(use_case)}
     row = connection.execute(statement("find_batch"), content).mappings().one_or_none()
     return Batch(new=False, **row) if row else None
 
@@ -83,7 +83,7 @@ def add_batch(
         ContractChanged: The contract no longer fits the use case's table.
         ServiceUnavailable: The database was lost.
     """
-    batch = {"use_case": use_case.name, "sha256": sha256, "declaration_sha256": declaration_hash(use_case)}
+    batch = {"use_case": use_case.data_name, "sha256": sha256, "declaration_sha256": declaration_hash(use_case)}
     batch_id = connection.execute(statement("add_batch"), batch | {"source": source}).scalar_one()
     with cast(IO[str], SpooledTemporaryFile(REJECTED_BYTES, "w+", encoding="utf-8", newline="")) as aside:
         addition = _Addition(connection, use_case, source, batch_id, aside)
@@ -119,8 +119,8 @@ class _Addition:
         self._rejected = 0
         self._first: tuple[int, str, str] | None = None
         self._names = tables.names(connection, self._contract)
-        self._merges = tables.fit_table(connection, use_case.name, self._contract, OWN_COLUMNS)
-        self._table = quoted(connection, STAGED_RECORDS if self._merges else use_case.name)
+        self._merges = tables.fit_table(connection, use_case.data_name, self._contract, OWN_COLUMNS)
+        self._table = quoted(connection, STAGED_RECORDS if self._merges else use_case.data_name)
 
     def take_in(self, records: Iterable[Records]) -> None:
         """Copies the records into their table, without those that are rejected."""
@@ -156,7 +156,7 @@ class _Addition:
         added, revised = self._merge() if self._merges else (accepted, 0)
         copy = statement("copy_in", table=REJECTED_RECORDS, columns=", ".join(REJECTED_COLUMNS))
         copy_in(self._connection, copy, self._rejected_rows())
-        self._run("analyze", table=quoted(self._connection, self._use_case.name))
+        self._run("analyze", table=quoted(self._connection, self._use_case.data_name))
         return Batch(
             batch_id=self._batch_id,
             new=True,
@@ -181,7 +181,7 @@ class _Addition:
         if rejected and self._first is None:
             self._first = (rejected[0].line, rejected[0].column, rejected[0].reason)
         self._rejected += len(rejected)
-        batch = (self._batch_id, self._use_case.name, self._source)
+        batch = (self._batch_id, self._use_case.data_name, self._source)
         rows = ((*batch, each.line, each.column, each.reason, each.record) for each in rejected)
         csv.writer(self._aside, quoting=csv.QUOTE_ALL).writerows(rows)
 
@@ -206,7 +206,7 @@ class _Addition:
 
     def _reject_duplicates(self, key: str) -> None:
         texts = ", ".join(f"staged.{name}::text" for name in ("record_key", *self._names))
-        batch = {"batch_id": self._batch_id, "use_case": self._use_case.name, "source": self._source, "key": key}
+        batch = {"batch_id": self._batch_id, "use_case": self._use_case.data_name, "source": self._source, "key": key}
         self._rejected += self._run("reject_duplicates", batch, table=self._table, texts=texts).rowcount
         duplicate = self._run("first_rejected", {"batch_id": self._batch_id}).one()
         self._first = min(self._first or tuple(duplicate), tuple(duplicate))
@@ -215,7 +215,7 @@ class _Addition:
         self._run("analyze", table=self._table)
         merged = self._run(
             "merge_records",
-            table=quoted(self._connection, self._use_case.name),
+            table=quoted(self._connection, self._use_case.data_name),
             staging=self._table,
             columns=", ".join(self._names),
             staged_columns=", ".join(f"staged.{name}" for name in self._names),

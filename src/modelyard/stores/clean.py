@@ -82,8 +82,8 @@ class CleanStore:
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self._engine) as connection:
-            connection.execute(statement("lock_use_case"), {"use_case": use_case.name})
-            known = _choose(connection, use_case.name, snapshot_id)
+            connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
+            known = _choose(connection, use_case.data_name, snapshot_id)
             return known or _add(connection, use_case, snapshot_id, records)
 
     def frame(self, use_case: UseCase, snapshot_id: str, part: str) -> "pd.DataFrame":
@@ -105,7 +105,7 @@ class CleanStore:
 
         contract = use_case.contract()
         with transaction(self._engine) as connection:
-            table, names = quoted(connection, use_case.name), tables.names(connection, contract)
+            table, names = quoted(connection, use_case.data_name), tables.names(connection, contract)
             copy = statement("copy_part", table=table, columns=", ".join(names))
             text = copy_out(connection, copy, {"snapshot_id": snapshot_id, "part": part})
         frame = frame_of(from_csv(text, tables.arrow_columns(contract)), contract)
@@ -160,8 +160,8 @@ def _snapshot(connection: Connection, use_case: str, snapshot_id: str) -> Snapsh
 
 def _add(connection: Connection, use_case: UseCase, snapshot_id: str, records: Iterator["pa.Table"]) -> Snapshot:
     contract = use_case.contract()
-    table, partition = quoted(connection, use_case.name), _partition(connection, snapshot_id)
-    if not tables.fit_table(connection, use_case.name, contract, OWN_COLUMNS):
+    table, partition = quoted(connection, use_case.data_name), _partition(connection, snapshot_id)
+    if not tables.fit_table(connection, use_case.data_name, contract, OWN_COLUMNS):
         columns = tables.definitions(connection, contract)
         connection.execute(statement("create_clean_records", table=table, columns=columns))
     connection.execute(statement("create_partition", table=table, partition=partition))
@@ -172,9 +172,9 @@ def _add(connection: Connection, use_case: UseCase, snapshot_id: str, records: I
     attach = statement("attach_partition", table=table, partition=partition)
     connection.execute(attach, {"snapshot_id": snapshot_id})
     counted = {row.part: row.rows for row in connection.execute(statement("count_parts", partition=partition))}
-    snapshot = {"use_case": use_case.name, "snapshot_id": snapshot_id, "contract": contract.model_dump_json()}
+    snapshot = {"use_case": use_case.data_name, "snapshot_id": snapshot_id, "contract": contract.model_dump_json()}
     connection.execute(statement("add_snapshot"), snapshot | {part: counted.get(part, 0) for part in PARTS})
-    return _snapshot(connection, use_case.name, snapshot_id)
+    return _snapshot(connection, use_case.data_name, snapshot_id)
 
 
 def _with_id(records: "pa.Table", snapshot_id: str) -> "pa.Table":

@@ -79,7 +79,7 @@ class RawStore:
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self._engine) as connection:
-            connection.execute(statement("lock_use_case"), {"use_case": use_case.name})
+            connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = find_batch(connection, use_case, sha256)
             return known or add_batch(connection, use_case, sha256, source, records, allowed_bad_share)
 
@@ -103,8 +103,8 @@ class RawStore:
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self._engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
-            tables.fit_table(connection, use_case.name, use_case.contract(), OWN_COLUMNS)
-            yield Latest(_batches(connection, use_case.name), _pages(connection, use_case))
+            tables.fit_table(connection, use_case.data_name, use_case.contract(), OWN_COLUMNS)
+            yield Latest(_batches(connection, use_case.data_name), _pages(connection, use_case))
 
 
 def _count_records(connection: Connection, use_case: str) -> int:
@@ -124,7 +124,7 @@ def _batches(connection: Connection, use_case: str) -> list[list[str]]:
 def _pages(connection: Connection, use_case: UseCase) -> Iterator["pa.Table"]:
     contract = use_case.contract()
     names = ", ".join(tables.names(connection, contract))
-    page = statement("copy_latest_records", table=quoted(connection, use_case.name), columns=names)
+    page = statement("copy_latest_records", table=quoted(connection, use_case.data_name), columns=names)
     after = ""
     while text := copy_out(connection, page, {"after": after, "limit": PAGE_ROWS}):
         records = from_csv(text, tables.arrow_columns(contract))

@@ -17,6 +17,8 @@ SQL_TYPES = {
     FeatureType.INTEGER: "bigint",
     FeatureType.BOOLEAN: "boolean",
     FeatureType.CATEGORY: "text",
+    # Where it is kept.
+    FeatureType.IMAGE: "text",
 }
 
 
