@@ -73,7 +73,7 @@ clean: ## Remove all local state (MODELYARD_HOME) and the environment
 	@if [ -x $(BIN)/modelyard ] && [ -d "$(MODELYARD_HOME)" ]; then $(BIN)/modelyard down-local; fi
 	@rm -rf -- "$(MODELYARD_HOME)" $(VENV) .tools
 
-$(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python $(UV)
+$(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python | $(UV)
 	@echo "installing the environment into $(VENV) (about a minute)" >&2
 	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/local.txt
 	@$(UV) pip install -q --python $(VENV) --no-deps --no-build-isolation -e .
@@ -83,9 +83,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
 	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.python: $(UV)
+$(VENV)/.python: | $(UV)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
-	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads $(VENV)
+	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(VENV)
 	@touch $@
 
 .tools/uv/bin/uv: requirements/uv.txt

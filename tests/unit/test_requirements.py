@@ -32,4 +32,13 @@ def test_every_environment_has_the_versions_of_the_one_resolution(name: str) -> 
 def test_the_api_has_no_library_of_training() -> None:
     names = {name for name, _ in pins("api.txt")}
     assert {"fastapi", "onnxruntime", "asyncpg"} <= names
-    assert not names & {"pandas", "scikit-learn", "scipy", "tensorflow", "pyarrow", "skops", "mlflow"}
+    assert not names & {
+        "pandas",
+        "psycopg2-binary",
+        "scikit-learn",
+        "scipy",
+        "tensorflow",
+        "pyarrow",
+        "skops",
+        "mlflow",
+    }

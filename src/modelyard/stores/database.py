@@ -6,7 +6,6 @@ from functools import cache
 from importlib.resources import files
 
 import tenacity
-from psycopg2.extensions import quote_ident
 from sqlalchemy import Connection, Engine, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -84,4 +83,4 @@ def statement(name: str, **parts: str) -> TextClause:
 
 def quoted(connection: Connection, identifier: str) -> str:
     """An identifier as it stands in SQL, whatever characters it has."""
-    return str(quote_ident(identifier, connection.connection.driver_connection))
+    return connection.dialect.identifier_preparer.quote_identifier(identifier)
