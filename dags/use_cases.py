@@ -16,6 +16,8 @@ from modelyard.usecase import UseCase, usable_use_cases
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=30)
+# Of the run, not of the attempt: a task that is tried again after midnight does the same again.
+DAY = "{{ dag_run.run_after.strftime('%Y-%m-%d') }}"
 
 LOAD = """Reads the records from the use case's source into `raw_data`. What is there already is not loaded again; bad
 records are kept apart with the reason. With the parameter `source`, another file or URL is loaded.
@@ -92,7 +94,7 @@ def train_model(settings: Settings, use_case: UseCase) -> DAG:
         use_case, "train_model", TRAIN, schedule=[clean_data(use_case)], is_paused_upon_creation=False
     ) as dag:
         trained = [
-            step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name])
+            step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name, "--date", DAY])
             for name in (candidate.name for candidate in use_case.candidates)
         ]
         chain(

@@ -77,19 +77,23 @@ def preprocess(use_case: UseCaseName, run: PipelineRun = None) -> None:
 def train(
     use_case: UseCaseName,
     candidate: Annotated[str | None, typer.Option(help="Only this candidate; else all, one after the other.")] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day of the run; else today (UTC).", show_default=False),
+    ] = None,
     run: PipelineRun = None,
 ) -> None:
     """Train the candidates on the snapshot; those that are trained already are kept."""
     from modelyard.steps.train import train
 
     names = [candidate] if candidate else [each.name for each in _find(use_case, read_settings()).candidates]
-    key = run or _new_run()
+    key, day = run or _new_run(), (date or datetime.now(UTC)).date()
     with ExitStack() as stack:
         platform = _connect(stack, tracking=True)
         for name in names:
 
             def step(found: UseCase, platform: Platform, key: str, name: str = name) -> BaseModel:
-                return train(found, name, platform, key)
+                return train(found, name, platform, key, day)
 
             _keep_and_print("train", use_case, key, platform, step, part=name)
 

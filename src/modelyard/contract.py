@@ -212,6 +212,37 @@ class Target(Frozen):
         return self
 
 
+class Term(Frozen):
+    """A product of features, times a weight.
+
+    Attributes:
+        weight: What the product is multiplied by.
+        features: The features that are multiplied.
+    """
+
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+    features: tuple[Name, ...] = Field(min_length=1)
+
+
+class Derived(Frozen):
+    """An input that models make of other ones: a sum of weighted products of numeric features, as they came.
+
+    Attributes:
+        name: Its name.
+        terms: What is added up.
+        title: The name for people; made from the name when not given.
+    """
+
+    name: Name
+    terms: tuple[Term, ...] = Field(min_length=1)
+    title: str = ""
+
+    @property
+    def sources(self) -> set[str]:
+        """The features that it is made of."""
+        return {name for term in self.terms for name in term.features}
+
+
 class Answer(Frozen):
     """What a model says of one record."""
 
@@ -232,6 +263,8 @@ class Contract(Frozen):
         key: Name of the field that identifies a record, if there is one.
         features: The inputs, in order.
         target: The output.
+        derived: What models make of the features before they look at them.
+        dropped: Features that models see in derived ones only.
         threshold: From which probability on a binary answer is the positive class.
         example: A valid record to start from.
     """
@@ -244,6 +277,8 @@ class Contract(Frozen):
     key: Name | None = None
     features: tuple[Feature, ...] = Field(min_length=1)
     target: Target
+    derived: tuple[Derived, ...] = ()
+    dropped: tuple[Name, ...] = ()
     threshold: float = Field(default=0.5, ge=0, le=1)
     example: dict[str, Value] = {}
 
@@ -266,6 +301,22 @@ class Contract(Frozen):
             raise ValueError(f"use case {self.use_case}: an image goes with the kind image, and with no other feature")
         if self.kind is TaskKind.IMAGE and not any(images):
             raise ValueError(f"use case {self.use_case}: the kind image needs a feature of type image")
+        return self
+
+    @model_validator(mode="after")
+    def _derivable(self) -> Self:
+        numeric = {feature.name for feature in self.features if feature.is_numeric}
+        names = [derived.name for derived in self.derived]
+        taken = sorted({name for name in names if names.count(name) > 1 or name in {*self.names, self.target.name}})
+        if taken:
+            raise ValueError(f"use case {self.use_case}: the derived feature {', '.join(taken)} is there already")
+        sources: set[str] = set().union(*(derived.sources for derived in self.derived))
+        if sources - numeric:
+            lacking = ", ".join(sorted(sources - numeric))
+            raise ValueError(f"use case {self.use_case}: features are derived of {lacking}: no numeric feature")
+        if useless := sorted(set(self.dropped) - sources):
+            lost = ", ".join(useless)
+            raise ValueError(f"use case {self.use_case}: {lost} is dropped, and in no derived feature")
         return self
 
     @property

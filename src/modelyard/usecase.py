@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import Field, model_validator
 
-from modelyard.contract import Contract, Feature, Frozen, Name, Target, TaskKind
+from modelyard.contract import Contract, Derived, Feature, Frozen, Name, Target, TaskKind
 from modelyard.errors import BadInput, UnknownUseCase
 
 # Tables of the platform's own in the two databases.
@@ -71,12 +71,18 @@ class Candidate(Frozen):
         estimator: Where its class is found, as `package.module.Class`.
         parameters: What the class is called with, without the seed.
         scale: Whether numbers are scaled: for linear models. Trees on scaled float32 do not compile to an equal model.
+        impute: What a missing number becomes: the training part's median or mean.
+        positive_share: The share that a binary target's positive class has in what the model is fitted on: records of
+            the other class are left out, chosen by the seed. None: all are taken. Only fitting sees fewer records;
+            the threshold and the metrics come from all.
     """
 
     name: Name
     estimator: str = Field(pattern=r"^\w+(\.\w+)+$")
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     scale: bool = False
+    impute: Literal["median", "mean"] = "median"
+    positive_share: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Gate(Frozen):
@@ -121,6 +127,8 @@ class UseCase(Frozen):
         kind: What the model is asked to do.
         features: The inputs, in order.
         target: What is predicted.
+        derived: What models make of the features before they look at them.
+        dropped: Features that models see in derived ones only.
         key: The column that identifies a record. Without one, a record is identified by its content.
         source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
         split: How snapshots are parted.
@@ -129,6 +137,8 @@ class UseCase(Frozen):
         approval: Whether the gate's word is enough, or a person promotes.
         schedule: When records are loaded, as a cron expression or preset; None: by hand.
         seed: Seed of everything random in training.
+        bootstrap: `daily`: models are fitted on as many records drawn from the training part with replacement, by the
+            seed and the day of the run, so that a day has a model of its own. None: on the training part as it is.
         extra: The extra of this package that training needs the libraries of.
         profiles: Other sets of records by name, each with its parameters. A load chooses one, or none; the steps after
             it follow. The gate is the same for all.
@@ -142,6 +152,8 @@ class UseCase(Frozen):
     kind: TaskKind
     features: tuple[Feature, ...]
     target: Target
+    derived: tuple[Derived, ...] = ()
+    dropped: tuple[Name, ...] = ()
     key: RecordKey | None = None
     source: str
     split: Split = Split()
@@ -150,6 +162,7 @@ class UseCase(Frozen):
     approval: Literal["automatic", "manual"] = "automatic"
     schedule: str | None = None
     seed: int = 0
+    bootstrap: Literal["daily"] | None = None
     extra: str | None = Field(default=None, pattern=r"^[a-z]+$")
     profiles: Mapping[Name, Profile] = Field(default_factory=dict)
     sample: Name | None = None
@@ -172,6 +185,13 @@ class UseCase(Frozen):
                 raise ValueError(f"profile {name} must have the features {', '.join(self.contract().names)}")
         if self.sample is not None and self.sample not in self.profiles:
             raise ValueError(f"there is no profile {self.sample} that could be the sample")
+        return self
+
+    @model_validator(mode="after")
+    def _has_positives(self) -> Self:
+        undersampled = [each.name for each in self.candidates if each.positive_share is not None]
+        if undersampled and self.kind is not TaskKind.BINARY:
+            raise ValueError(f"candidate {undersampled[0]}: only a binary target has a positive share")
         return self
 
     @property
@@ -203,6 +223,8 @@ class UseCase(Frozen):
             key=self.key.name if self.key else None,
             features=self.features,
             target=self.target,
+            derived=self.derived,
+            dropped=self.dropped,
         )
 
     def candidate(self, name: str) -> Candidate:

@@ -4,6 +4,7 @@ import csv
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from modelyard.usecase import Candidate, Gate, UseCase, find_use_case
 
 RECORDS = Path(__file__).parents[2] / "data" / "loan_approval.csv"
 ROWS = 2000
+TODAY = date(2026, 11, 20)
 
 
 @pytest.fixture
@@ -71,13 +73,13 @@ def shuffled(path: Path) -> Path:
 
 
 def train_all(
-    use_case: UseCase, platform: Platform, records: Path, run: str
+    use_case: UseCase, platform: Platform, records: Path, run: str, day: date = TODAY
 ) -> tuple[list[TrainResult], CompareResult]:
     keep(platform, run, use_case, "load", load(use_case, str(records), platform.raw, 0.05))
     keep(platform, run, use_case, "preprocess", preprocess(use_case, platform.raw, platform.clean))
     trained = []
     for candidate in use_case.candidates:
-        trained.append(train(use_case, candidate.name, platform, run))
+        trained.append(train(use_case, candidate.name, platform, run, day))
         keep(platform, run, use_case, "train", trained[-1], candidate.name)
     compared = compare(use_case, platform, run)
     keep(platform, run, use_case, "compare", compared)
@@ -299,9 +301,30 @@ def connected_with(platform: Platform, **settings: int) -> Platform:
     return Platform(**{**vars(platform), "settings": changed})
 
 
+def test_a_daily_bootstrap_gives_each_day_a_model_of_its_own(
+    use_case: UseCase, platform: Platform, records: Path
+) -> None:
+    daily = use_case.model_copy(update={"bootstrap": "daily"})
+    [first], _ = train_all(daily, platform, records, "first", date(2026, 11, 20))
+    [again], compared = train_all(daily, platform, records, "again", date(2026, 11, 20))
+    assert again == first.model_copy(update={"trained": False})
+    assert not compared.registered
+    [other], compared = train_all(daily, platform, records, "other", date(2026, 11, 21))
+    assert other.trained
+    assert other.snapshot_id == first.snapshot_id
+    assert other.test != first.test
+    assert compared.version == 2
+
+
+def test_without_a_bootstrap_the_day_changes_nothing(use_case: UseCase, platform: Platform, records: Path) -> None:
+    [first], _ = train_all(use_case, platform, records, "first", date(2026, 11, 20))
+    [other], _ = train_all(use_case, platform, records, "other", date(2026, 11, 21))
+    assert other == first.model_copy(update={"trained": False})
+
+
 def test_nothing_to_work_on_is_a_sentence(use_case: UseCase, platform: Platform) -> None:
     with pytest.raises(NothingToWorkOn, match="run `modelyard preprocess` first"):
-        train(use_case, "logistic_regression", platform, None)
+        train(use_case, "logistic_regression", platform, None, TODAY)
     with pytest.raises(NothingToWorkOn, match="has no challenger"):
         promote(use_case, platform)
     with pytest.raises(NothingToWorkOn, match="no version in production"):

@@ -79,8 +79,8 @@ def kind(request: pytest.FixtureRequest) -> TaskKind:
 
 def fitted(kind: TaskKind, candidate: str) -> Fitted:
     case = use_case(kind)
-    parts = [records(kind, rows, seed) for seed, rows in enumerate((600, 200, 200))]
-    return fit(case, case.candidate(candidate), *parts)
+    train, validation, test = (records(kind, rows, seed) for seed, rows in enumerate((600, 200, 200)))
+    return fit(case, case.candidate(candidate), train, validation, test)
 
 
 @pytest.mark.parametrize("candidate", ["linear", "forest", "boosting"])

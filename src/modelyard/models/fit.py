@@ -1,6 +1,7 @@
 """From a candidate and the three parts of a snapshot to a fitted, judged and compiled model."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ from modelyard.models.compile import Agreement, compare_scores, compile_pipeline
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.evaluate import best_f1_threshold, evaluate, primary_metric, truth
 from modelyard.models.plots import importance_plot, plots
+from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import make_dummy, make_pipeline
 from modelyard.usecase import Candidate, UseCase
@@ -55,7 +57,12 @@ class Fitted:
 
 
 def fit(
-    use_case: UseCase, candidate: Candidate, train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame
+    use_case: UseCase,
+    candidate: Candidate,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    day: date | None = None,
 ) -> Fitted:
     """Fits a candidate on the training part, sets its threshold on the validation part, judges it on the test part.
 
@@ -65,6 +72,7 @@ def fit(
         train: Features and target of the training part.
         validation: The same of the validation part.
         test: The same of the test part.
+        day: Of the run, when the use case draws another bootstrap every day.
 
     Raises:
         BadInput: The candidate's estimator cannot be made.
@@ -72,7 +80,8 @@ def fit(
     """
     contract = describe(use_case.contract(), train)
     pipeline = make_pipeline(candidate, contract, use_case.seed)
-    pipeline.fit(train[contract.names], train[contract.target.name])
+    drawn = _drawn(use_case, candidate, contract, train, day)
+    pipeline.fit(drawn[contract.names], drawn[contract.target.name])
     contract = _with_threshold(contract, pipeline, validation)
     scores = fitted_scores(pipeline, contract, test)
     files = {
@@ -90,6 +99,16 @@ def fit(
         baseline=_evaluate(contract, test, dummy_scores(contract, train, test)),
         test_scores=scores,
     )
+
+
+def _drawn(
+    use_case: UseCase, candidate: Candidate, contract: Contract, train: pd.DataFrame, day: date | None
+) -> pd.DataFrame:
+    if day is not None:
+        train = bootstrap(train, use_case.seed, day)
+    if candidate.positive_share is not None:
+        train = undersample(train, contract, candidate.positive_share, use_case.seed)
+    return train
 
 
 def dummy_scores(contract: Contract, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.floating[Any]]:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from modelyard.contract import Contract, TaskKind
 from modelyard.errors import BadInput
+from modelyard.models.derive import derived_features
 from modelyard.usecase import Candidate
 
 FINAL_STEP = "model"
@@ -21,7 +22,8 @@ FINAL_STEP = "model"
 def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeline:
     """An unfitted model of a candidate.
 
-    Missing numbers become the training part's median, a missing category is a category of its own.
+    Missing numbers become the training part's median or mean, then features are derived; a missing category is a
+    category of its own.
 
     Args:
         candidate: Which estimator, with which parameters.
@@ -35,7 +37,7 @@ def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeli
     categories = [feature.name for feature in contract.features if not feature.is_numeric]
     inputs: list[tuple[str, BaseEstimator, list[str]]] = []
     if numeric:
-        inputs.append(("numbers", _numeric_steps(scale=candidate.scale), numeric))
+        inputs.append(("numbers", _numeric_steps(candidate, contract, numeric), numeric))
     if categories:
         inputs.append(("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories))
     return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
@@ -46,9 +48,15 @@ def make_dummy(kind: TaskKind) -> BaseEstimator:
     return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
 
 
-def _numeric_steps(*, scale: bool) -> Pipeline:
-    imputer = ("impute", SimpleImputer(strategy="median", keep_empty_features=True))
-    return Pipeline([imputer, ("scale", StandardScaler())] if scale else [imputer])
+def _numeric_steps(candidate: Candidate, contract: Contract, names: list[str]) -> Pipeline:
+    derive = derived_features(contract, names)
+    return Pipeline(
+        [
+            ("impute", SimpleImputer(strategy=candidate.impute, keep_empty_features=True)),
+            *([("derive", derive)] if derive else []),
+            *([("scale", StandardScaler())] if candidate.scale else []),
+        ]
+    )
 
 
 def _estimator(candidate: Candidate, seed: int) -> BaseEstimator:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from datetime import date
 from typing import TYPE_CHECKING
 
 from modelyard.contract import Frozen
@@ -52,7 +53,9 @@ class TrainResult(Frozen):
     trained: bool
 
 
-def train(use_case: UseCase, candidate_name: str, platform: Platform, pipeline_run: str | None) -> TrainResult:
+def train(
+    use_case: UseCase, candidate_name: str, platform: Platform, pipeline_run: str | None, day: date
+) -> TrainResult:
     """Trains one candidate on the snapshot that the pipeline run made, or on the newest one.
 
     Args:
@@ -60,6 +63,7 @@ def train(use_case: UseCase, candidate_name: str, platform: Platform, pipeline_r
         candidate_name: Which of its candidates.
         platform: The stores.
         pipeline_run: The pipeline run this belongs to.
+        day: Of the run; it matters where the use case draws another bootstrap every day.
 
     Raises:
         BadInput: There is no such candidate, or its estimator cannot be made.
@@ -69,21 +73,23 @@ def train(use_case: UseCase, candidate_name: str, platform: Platform, pipeline_r
     candidate = use_case.candidate(candidate_name)
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
     snapshot_id = str(preprocessed.result["snapshot_id"])
-    fingerprint = _fingerprint(use_case, candidate, snapshot_id)
+    drawn_on = day if use_case.bootstrap == "daily" else None
+    fingerprint = _fingerprint(use_case, candidate, snapshot_id, drawn_on)
     known = _known(use_case, platform, fingerprint)
     if known:
         LOGGER.info("%s is trained on snapshot %s already: run %s", candidate.name, snapshot_id, known.run_id)
         return known
-    return _train_now(use_case, candidate, platform, snapshot_id, fingerprint)
+    return _train_now(use_case, candidate, platform, snapshot_id, fingerprint, drawn_on)
 
 
-def _fingerprint(use_case: UseCase, candidate: Candidate, snapshot_id: str) -> str:
+def _fingerprint(use_case: UseCase, candidate: Candidate, snapshot_id: str, day: date | None) -> str:
     parts = {
         "snapshot": snapshot_id,
         "candidate": candidate.model_dump(mode="json"),
         "contract": use_case.contract().model_dump(mode="json"),
         "seed": use_case.seed,
         "code": code_fingerprint(),
+        "bootstrap": str(day),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -97,15 +103,21 @@ def _known(use_case: UseCase, platform: Platform, fingerprint: str) -> TrainResu
 
 
 def _train_now(
-    use_case: UseCase, candidate: Candidate, platform: Platform, snapshot_id: str, fingerprint: str
+    use_case: UseCase,
+    candidate: Candidate,
+    platform: Platform,
+    snapshot_id: str,
+    fingerprint: str,
+    day: date | None,
 ) -> TrainResult:
     from modelyard.models.fit import fit
 
     parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "validation", "test")}
     platform.registry.close_unfinished(use_case.name, fingerprint)
     LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
-    fitted = fit(use_case, candidate, parts["train"], parts["validation"], parts["test"])
+    fitted = fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], day)
     tags = {"snapshot_id": snapshot_id, "fingerprint": fingerprint, "git_revision": git_revision()}
+    tags |= {"bootstrap": day.isoformat()} if day else {}
     run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, tags)
     return TrainResult(
         candidate=candidate.name,
@@ -152,6 +164,8 @@ def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
     return {
         "estimator": candidate.estimator,
         "scale": candidate.scale,
+        "impute": candidate.impute,
+        "positive_share": candidate.positive_share,
         "seed": use_case.seed,
         **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
         **candidate.parameters,

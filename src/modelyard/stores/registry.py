@@ -34,8 +34,9 @@ NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 # Artifacts that the tracking server itself hands out, as it does unless it was told not to.
 PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 
-# Classes of scikit-learn that skops does not know of itself and that do nothing when they are read.
+# Classes that skops does not know of itself and that do nothing when they are read.
 TRUSTED_TYPES = (
+    "modelyard.models.derive.DerivedFeatures",
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -319,7 +320,7 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
         serialization_format="skops",
         skops_trusted_types=list(TRUSTED_TYPES),
         signature=_signature(contract),
-        pip_requirements=_requirements(),
+        pip_requirements=_requirements(contract),
     )
     with TemporaryDirectory() as folder:
         for name, content in training.files.items():
@@ -341,7 +342,9 @@ def _signature(contract: Contract) -> Any:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(output, contract.target.name)]))
 
 
-def _requirements() -> list[str]:
+def _requirements(contract: Contract) -> list[str]:
     from importlib.metadata import version
 
-    return [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "skops")]
+    # Derived features are a step of our own, which is read from where it is installed.
+    ours = ("modelyard",) if contract.derived else ()
+    return [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "skops", *ours)]
