@@ -12,6 +12,9 @@ import fsspec
 
 from modelyard.errors import BadInput, ModelyardError, ServiceUnavailable
 
+# By its name: it is only loaded for a source of its own.
+fsspec.register_implementation("sklearn", "modelyard.sources.bundled.BundledDataSets")
+
 BLOCK_BYTES = 1024 * 1024
 # What the decompressors raise when a file is cut off or is not what its name says. A bad gzip file is an OSError.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
