@@ -10,11 +10,11 @@ from starlette.responses import Response
 from uuid_utils import uuid7
 
 from modelyard.contract import Answer, Contract, TaskKind, Value
-from services.api.errors import BodyTooLarge, Problem, UnusableRequest
+from services.api.errors import BodyTooLarge
 from services.api.prediction_log import Row
+from services.api.questions import JSON, Question
 from services.api.service import Service
-
-JSON = "application/json"
+from services.api.serving import ServedVersion
 
 
 async def predict(request: Request) -> Response:
@@ -22,21 +22,12 @@ async def predict(request: Request) -> Response:
     started = time.perf_counter()
     service: Service = request.app.state.service
     served = service.models.serving(request.path_params.get("use_case", service.models.default_use_case))
-    _check_is_json(request)
     body = await _body(request, service.settings.api_body_limit_bytes)
-    record, key = served.reader.read(body)
-    answer = await served.answer(record)
-    row = _row(served.contract, served.version, record, key, answer, started)
+    question = served.reader.read(body, request.headers.get("content-type", ""))
+    answer = await served.answer(question)
+    row = _row(served, question, answer, started)
     await service.log.keep(row)
-    return Response(to_json(_answer(served.contract, row, record, answer)), media_type=JSON)
-
-
-def _check_is_json(request: Request) -> None:
-    # Any page can have a browser send other types, and none, without asking first whether it may.
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON and not kind.endswith("+json"):
-        sentence = f"the body must be JSON, sent with the header Content-Type: {JSON}"
-        raise UnusableRequest([Problem(type="content_type", loc=["body"], msg=sentence)])
+    return Response(to_json(_answer(served.contract, row, question.record, answer)), media_type=JSON)
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -52,15 +43,13 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _row(
-    contract: Contract, version: int, record: dict[str, Value], key: str | None, answer: Answer, started: float
-) -> Row:
+def _row(served: ServedVersion, question: Question, answer: Answer, started: float) -> Row:
     return Row(
         request_id=str(uuid7()),
-        use_case=contract.use_case,
-        model_version=version,
-        record_key=key,
-        features=to_json(record).decode(),
+        use_case=served.contract.use_case,
+        model_version=served.version,
+        record_key=question.key,
+        features=to_json(question.record).decode(),
         prediction=to_json(answer.prediction).decode(),
         probabilities=to_json(answer.probabilities).decode() if answer.probabilities else None,
         latency_ms=(time.perf_counter() - started) * 1000,

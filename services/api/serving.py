@@ -9,10 +9,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from modelyard.contract import Answer, Contract, Record
+from modelyard.contract import Answer, Contract
 from modelyard.models.compiled import CompiledModel, first_line
 from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
-from services.api.records import RecordReader
+from services.api.questions import Question, Reader, make_reader
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ class ServedVersion:
     def __init__(self, version: int, model: CompiledModel) -> None:
         self.version = version
         self.contract: Contract = model.contract
-        self.reader = RecordReader(model.contract)
+        self.reader: Reader = make_reader(model.contract)
         self.loaded_at = datetime.now(UTC)
         self._model = model
-        self._waiting: list[tuple[Record, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
 
-    async def answer(self, record: Record) -> Answer:
-        """What the model says of a record.
+    async def answer(self, question: Question) -> Answer:
+        """What the model says of a question.
 
         Raises:
             NoAnswer: The model fails on it.
@@ -54,14 +54,14 @@ class ServedVersion:
         future: asyncio.Future[Answer] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._answer_waiting)
-        self._waiting.append((record, future))
+        self._waiting.append((question, future))
         return await future
 
     def _answer_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         answers: Sequence[Answer | NoAnswer]
         try:
-            answers = self._answers([record for record, _ in waiting])
+            answers = self._answers([question for question, _ in waiting])
         except Exception as error:
             # The callback's outermost edge: whatever went wrong, no request may wait for ever.
             LOGGER.exception("version %d of %s failed", self.version, self.contract.use_case)
@@ -69,8 +69,8 @@ class ServedVersion:
         for (_, future), answer in zip(waiting, answers, strict=True):
             _settle(future, answer)
 
-    def _answers(self, records: list[Record]) -> list[Answer | NoAnswer]:
-        scores = self._model.scores(self.contract.to_arrays(records))
+    def _answers(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+        scores = self._model.scores(self.reader.arrays(questions))
         answers = self.contract.answers(scores)
         finite = np.isfinite(scores).all(axis=1)
         return [

@@ -150,7 +150,7 @@ def deploy(use_case: UseCaseName, run: PipelineRun = None) -> None:
 
 @app.command()
 def prune(use_case: UseCaseName, run: PipelineRun = None) -> None:
-    """Remove versions and snapshots that are older than what the settings keep."""
+    """Remove versions, snapshots and predictions that are older than what the settings keep."""
     from modelyard.steps.prune import prune
 
     _run_step("prune", use_case, run, lambda found, platform, _: prune(found, platform))

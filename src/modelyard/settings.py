@@ -32,6 +32,7 @@ STEP_SETTINGS = {
     "deploy_timeout_seconds",
     "keep_versions",
     "keep_snapshots",
+    "keep_prediction_months",
     "api_heartbeat_fresh_seconds",
 }
 
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     deploy_timeout_seconds: float = Field(default=120, gt=0)
     keep_versions: int = Field(default=10, ge=2)
     keep_snapshots: int = Field(default=5, ge=1)
+    keep_prediction_months: int = Field(default=24, ge=1)
 
     api_poll_seconds: float = Field(default=2, gt=0)
     api_heartbeat_seconds: float = Field(default=2, gt=0)

@@ -10,6 +10,7 @@ import pytest
 from modelyard.contract import Answer, Arrays, Contract
 from modelyard.models.compiled import CompiledModel, Scores
 from services.api.errors import NoAnswer
+from services.api.questions import Question
 from services.api.serving import ServedVersion
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 
@@ -43,7 +44,7 @@ def ask(model: CountedModel, *turns: list[dict[str, Any]]) -> list[Answer | Base
         served = ServedVersion(1, cast(CompiledModel, model))
         answers: list[Answer | BaseException] = []
         for records in turns:
-            questions: list[Coroutine[Any, Any, Answer]] = [served.answer(record) for record in records]
+            questions: list[Coroutine[Any, Any, Answer]] = [served.answer(Question(record)) for record in records]
             answers += await asyncio.gather(*questions, return_exceptions=True)
         return answers
 
@@ -67,7 +68,7 @@ def test_a_model_that_breaks_is_told_to_each_and_every_one(counted: CountedModel
 def test_a_client_that_gives_up_takes_nobody_with_it(counted: CountedModel) -> None:
     async def asking() -> Answer:
         served = ServedVersion(1, cast(CompiledModel, counted))
-        leaving, staying = (asyncio.ensure_future(served.answer(LOAN_RECORD)) for _ in range(2))
+        leaving, staying = (asyncio.ensure_future(served.answer(Question(LOAN_RECORD))) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()
         return await staying

@@ -8,6 +8,7 @@ from modelyard.errors import ServiceUnavailable
 from modelyard.settings import Settings
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
+from modelyard.stores.predictions import PredictionStore
 from modelyard.stores.processes import ApiProcesses
 from modelyard.stores.raw import RawStore
 from modelyard.stores.registry import Registry
@@ -26,6 +27,7 @@ class Platform:
         results: What the steps say to each other.
         verdicts: What the gate said.
         processes: The API processes and what they serve.
+        predictions: What they answered.
         tracking: Models, where the step asked for the tracking server.
     """
 
@@ -35,6 +37,7 @@ class Platform:
     results: StepResults
     verdicts: Verdicts
     processes: ApiProcesses
+    predictions: PredictionStore
     tracking: Registry | None
 
     @property
@@ -68,6 +71,7 @@ def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: st
             results=StepResults(raw),
             verdicts=Verdicts(raw),
             processes=ApiProcesses(raw),
+            predictions=PredictionStore(raw),
             tracking=Registry(tracking_uri) if tracking_uri else None,
         )
     finally:

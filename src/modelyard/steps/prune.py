@@ -1,4 +1,4 @@
-"""Removes versions and snapshots that are older than what the settings say to keep."""
+"""Removes versions, snapshots and predictions that are older than what the settings say to keep."""
 
 from modelyard.contract import Frozen
 from modelyard.steps.platform import Platform
@@ -12,16 +12,19 @@ class PruneResult(Frozen):
     Attributes:
         versions: Numbers of the removed versions.
         snapshots: Ids of the removed snapshots.
+        prediction_months: How many months of predictions were dropped, of all use cases.
     """
 
     versions: tuple[int, ...]
     snapshots: tuple[str, ...]
+    prediction_months: int
 
 
 def prune(use_case: UseCase, platform: Platform) -> PruneResult:
-    """Removes all but the newest versions and snapshots.
+    """Removes all but the newest versions and snapshots, and the oldest months of predictions.
 
     The versions in production, before it, and at the gate are kept however old they are, and so are their snapshots.
+    Predictions are parted by month and not by use case: those of all use cases go together.
     """
     versions = platform.registry.versions(use_case.name)
     production = platform.registry.aliased(use_case.name, PRODUCTION)
@@ -34,4 +37,5 @@ def prune(use_case: UseCase, platform: Platform) -> PruneResult:
         platform.registry.delete(use_case.name, number)
     kept = {version.tags.get("snapshot_id", "") for version in versions if version.number in needed}
     snapshots = platform.clean.prune(use_case.data_name, platform.settings.keep_snapshots, protect=kept)
-    return PruneResult(versions=tuple(sorted(old)), snapshots=tuple(snapshots))
+    months = platform.predictions.prune(platform.settings.keep_prediction_months)
+    return PruneResult(versions=tuple(sorted(old)), snapshots=tuple(snapshots), prediction_months=months)

@@ -1,0 +1,78 @@
+"""What is asked of a model: how the body of a request becomes a question, whatever kind of input the model takes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from modelyard.contract import Arrays, Contract, Value
+from services.api.errors import Problem, UnusableRequest
+from services.api.records import RecordReader
+
+JSON = "application/json"
+
+
+class Question(NamedTuple):
+    """A record that a prediction is asked for.
+
+    Attributes:
+        record: The features as they are kept with the answer.
+        key: What names the record, if something does.
+        arrays: The model's inputs of this one record, where they are not made from `record`.
+    """
+
+    record: dict[str, Value]
+    key: str | None = None
+    arrays: Arrays | None = None
+
+
+class Reader(Protocol):
+    """Reads the bodies of requests for one version of a model."""
+
+    def read(self, body: bytes, content_type: str) -> Question:
+        """The question in a body.
+
+        Raises:
+            UnusableRequest: It has none that the contract allows; the problems say why.
+        """
+
+    def arrays(self, questions: Sequence[Question]) -> Arrays:
+        """The model's inputs of some questions, one row for each."""
+
+
+def make_reader(contract: Contract) -> Reader:
+    """The reader for what a model takes."""
+    return TableReader(contract)
+
+
+class TableReader:
+    """Reads one record of a table as a JSON object.
+
+    Args:
+        contract: What the model takes.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._records = RecordReader(contract)
+
+    def read(self, body: bytes, content_type: str) -> Question:
+        """The question in a body of JSON."""
+        check_is_json(content_type)
+        record, key = self._records.read(body)
+        return Question(record, key)
+
+    def arrays(self, questions: Sequence[Question]) -> Arrays:
+        """A column of shape (questions, 1) for each feature."""
+        return self._contract.to_arrays([question.record for question in questions])
+
+
+def check_is_json(content_type: str) -> None:
+    """Returns when a body is said to be JSON.
+
+    Raises:
+        UnusableRequest: It is not. Any page can have a browser send other types, and none, without asking first
+            whether it may.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != JSON and not kind.endswith("+json"):
+        sentence = f"the body must be JSON, sent with the header Content-Type: {JSON}"
+        raise UnusableRequest([Problem(type="content_type", loc=["body"], msg=sentence)])
