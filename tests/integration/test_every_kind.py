@@ -177,7 +177,8 @@ def served_by_mlflow(model: str, tracking_uri: str, log: Path) -> Iterator[httpx
     """What `mlflow models serve` serves, once it answers."""
     port = free_port()
     mlflow = Path(sys.executable).with_name("mlflow")
-    command = [mlflow, "models", "serve", "-m", model, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
+    where = ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
+    command = [str(mlflow), "models", "serve", "-m", model, *where]
     # It starts uvicorn by its name.
     path = f"{mlflow.parent}:{child_environment({})['PATH']}"
     environment = child_environment({"MLFLOW_TRACKING_URI": tracking_uri, "PATH": path})
