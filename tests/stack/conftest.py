@@ -13,7 +13,7 @@ from tests.stack.platform_in_containers import REPOSITORY, Stack
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Tests that need an engine are collected when they are asked for."""
-    needs_an_engine = collection_path.name in {"test_platform.py", "test_configuration.py"}
+    needs_an_engine = collection_path.name in {"test_platform.py", "test_outages.py", "test_configuration.py"}
     return True if needs_an_engine and "stack" not in config.option.markexpr else None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from minio import Minio
 
 REPOSITORY = Path(__file__).parents[2]
 LOOP_SECONDS = 1200
@@ -92,15 +93,38 @@ class Stack:
 
     def run_loop(self, use_case: str = "loan_approval", source: str | None = None) -> None:
         """Starts a loop, and waits until the training that it leads to has succeeded."""
-        parameters = {"source": source} if source else {}
         before = len(self.runs(f"{use_case}.train_model"))
+        self.start_loop(use_case, source)
+        self.wait_for_training(use_case, before + 1)
+
+    def start_loop(self, use_case: str = "loan_approval", source: str | None = None) -> None:
+        """Starts a loop."""
+        parameters = {"source": source} if source else {}
         with self.airflow() as client:
             client.patch(f"/api/v2/dags/{use_case}.load_raw_data", json={"is_paused": False}).raise_for_status()
             started = client.post(
                 f"/api/v2/dags/{use_case}.load_raw_data/dagRuns", json={"logical_date": None, "conf": parameters}
             )
             started.raise_for_status()
-        self.wait_for_training(use_case, before + 1)
+
+    def kill(self, service: str) -> None:
+        """Kills the processes of a service: `docker kill` would count as a stop by hand."""
+        # This command dies with them.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")
+
+    def bucket_client(self, user: str) -> Minio:
+        """The object store, as the user of a bucket reaches it."""
+        return Minio(
+            endpoint=f"127.0.0.1:{self.environment['MINIO_PORT']}",
+            access_key=user,
+            secret_key=f"modelyard-{user}",
+            secure=False,
+        )
+
+    def put_into_bucket(self, name: str, file: Path) -> None:
+        """Puts a file into the bucket `data`, as MinIO's console does."""
+        self.bucket_client("data").fput_object(bucket_name="data", object_name=name, file_path=str(file))
 
     def wait_for_training(self, use_case: str = "loan_approval", count: int = 1) -> None:
         """Waits until so many trainings were there and the newest one has succeeded."""
@@ -122,6 +146,6 @@ def wait_until(done: Callable[[], bool], what: str, seconds: float) -> None:
 
 
 def _holds(done: Callable[[], bool]) -> bool:
-    with contextlib.suppress(httpx.TransportError):
+    with contextlib.suppress(httpx.HTTPError, subprocess.CalledProcessError):
         return done()
     return False

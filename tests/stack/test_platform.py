@@ -1,6 +1,5 @@
 """The platform in containers, from its doors. The tests build on each other's loop: they run in the order written."""
 
-import contextlib
 import json
 import subprocess
 import time
@@ -9,7 +8,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from minio import Minio
 from minio.error import S3Error
 
 from tests.stack.platform_in_containers import REPOSITORY, Stack, wait_until
@@ -57,12 +55,6 @@ print(c.getresponse().status)
 """
 
 
-def bucket_client(stack: Stack, key: str, secret: str) -> Minio:
-    return Minio(
-        endpoint=f"127.0.0.1:{stack.environment['MINIO_PORT']}", access_key=key, secret_key=secret, secure=False
-    )
-
-
 def test_after_the_first_start_the_loop_runs_by_itself_and_the_api_answers(stack: Stack) -> None:
     stack.wait_for_training()
     assert stack.version() == 1
@@ -96,10 +88,10 @@ def test_the_answer_is_of_the_version_and_its_row_is_kept(stack: Stack) -> None:
 
 
 def test_the_versions_artifacts_and_the_accepted_file_are_in_the_buckets(stack: Stack) -> None:
-    artifacts = bucket_client(stack, "mlflow", "modelyard-mlflow").list_objects(bucket_name="mlflow", recursive=True)
+    artifacts = stack.bucket_client("mlflow").list_objects(bucket_name="mlflow", recursive=True)
     names = {Path(item.object_name or "").name for item in artifacts}
     assert {"model.onnx", "contract.json", "example.json", "MLmodel"} <= names
-    data = bucket_client(stack, "data", "modelyard-data").list_objects(bucket_name="data", recursive=True)
+    data = stack.bucket_client("data").list_objects(bucket_name="data", recursive=True)
     kept = {item.object_name for item in data}
     sha256 = stack.psql("raw_data", "select sha256 from batches where use_case = 'loan_approval'")[0]
     assert {"loan_approval.csv", f"accepted/loan_approval/{sha256}"} <= kept
@@ -108,7 +100,7 @@ def test_the_versions_artifacts_and_the_accepted_file_are_in_the_buckets(stack: 
 @pytest.mark.parametrize(("user", "other"), [("mlflow", "data"), ("data", "mlflow")])
 def test_a_user_of_one_bucket_cannot_read_the_other(stack: Stack, user: str, other: str) -> None:
     with pytest.raises(S3Error, match="AccessDenied"):
-        list(bucket_client(stack, user, f"modelyard-{user}").list_objects(bucket_name=other))
+        list(stack.bucket_client(user).list_objects(bucket_name=other))
 
 
 @pytest.mark.parametrize(
@@ -242,9 +234,7 @@ def test_a_use_case_of_ones_own_runs_without_a_new_image(stack: Stack, tmp_path:
     lines = (REPOSITORY / "data" / "loan_approval.csv").read_bytes().splitlines(keepends=True)
     file = tmp_path / "loans.csv"
     file.write_bytes(b"".join(lines[:3001]))
-    bucket_client(stack, "data", "modelyard-data").fput_object(
-        bucket_name="data", object_name="own/loans.csv", file_path=str(file)
-    )
+    stack.put_into_bucket("own/loans.csv", file)
     Stack({**stack.environment, "USE_CASES_PATH": str(tmp_path)}).compose("run", "--rm", "upload")
     wait_until(lambda: _is_there(stack, "own_loans.load_raw_data"), "the DAG of the own use case", 180)
     stack.run_loop("own_loans")
@@ -274,9 +264,7 @@ def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -
 @pytest.mark.parametrize("service", LONG_RUNNING)
 def test_a_service_whose_process_is_killed_comes_back(stack: Stack, service: str) -> None:
     state = json.loads(_inspect(stack, service, "{{json .State}}"))
-    # `docker kill` would count as a stop by hand. The processes are killed instead, and this command with them.
-    with contextlib.suppress(subprocess.CalledProcessError):
-        stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1")
+    stack.kill(service)
     time.sleep(1)
 
     def back() -> bool:
@@ -305,12 +293,7 @@ def test_a_stop_and_a_start_keep_models_and_rows(stack: Stack) -> None:
     stack.compose("up", "--detach", "--wait", show=True)
     assert stack.psql("raw_data", count) == kept
 
-    def answers() -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return stack.version() == version
-        return False
-
-    wait_until(answers, f"version {version} answers again", 60)
+    wait_until(lambda: stack.version() == version, f"version {version} answers again", 60)
 
 
 def test_steps_run_as_processes_too(stack: Stack) -> None:
