@@ -121,7 +121,7 @@ def test_the_api_answers_without_mlflow_also_after_a_restart(first_loop: Stack) 
 def test_a_loop_outlives_a_postgres_that_dies_in_the_middle(first_loop: Stack, tmp_path: Path) -> None:
     records = loan_records(2000, seed=7, first_id=1_000_000)
     file = tmp_path / "more.csv"
-    records.to_csv(file, index=False)
+    records.to_csv(file)
     file.chmod(0o644)
     first_loop.put_into_bucket("more.csv", file)
     before = first_loop.version()
