@@ -8,10 +8,9 @@ from pathlib import Path
 
 from minio import Minio
 
-from tests.stack.conftest import free_ports
+from tests.stack.conftest import PORTS, free_ports
 from tests.stack.platform_in_containers import REPOSITORY, Stack
 
-PORTS = ("AIRFLOW_PORT", "MINIO_PORT", "MINIO_CONSOLE_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT")
 IDLE_SECONDS = 60
 MIB = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 NEW_RECORDS = 2000

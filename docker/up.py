@@ -27,6 +27,7 @@ SERVICE_OF_PORT = {
     "MLFLOW_PORT": ("mlflow", 5000),
     "JUPYTER_PORT": ("jupyter", 8888),
     "API_PORT": ("api", 8086),
+    "FRONTEND_PORT": ("frontend", 8501),
 }
 
 
@@ -116,8 +117,15 @@ def show(configuration: dict[str, Any], doors: list[Door]) -> None:
 
 def name_of(door: Door) -> str:
     """A published port's name for people."""
-    names = {"minio": "MinIO (S3)", "airflow-apiserver": "Airflow", "mlflow": "MLflow", "jupyter": "JupyterLab"}
-    return "MinIO console" if door.setting == "MINIO_CONSOLE_PORT" else names.get(door.service, "API")
+    names = {
+        "airflow-apiserver": "Airflow",
+        "api": "API",
+        "frontend": "Frontend",
+        "jupyter": "JupyterLab",
+        "minio": "MinIO (S3)",
+        "mlflow": "MLflow",
+    }
+    return "MinIO console" if door.setting == "MINIO_CONSOLE_PORT" else names[door.service]
 
 
 def login_of(configuration: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 #!/usr/bin/env -S python -IS
-"""Asks a URL whether a service works: `probe URL [KEY…=VALUE]`, for health checks.
+"""Asks a URL whether a service works: `probe URL [[KEY…]=VALUE]`, for health checks.
 
-Ends with 0 when the answer is 200 and, where a value is asked for, when that is at these keys of the JSON in it.
+Ends with 0 when the answer is 200 and, where a value is asked for, when that is at these keys of the JSON in it, or,
+without a key, all of the answer.
 Standard library only, and as little of it as possible: it runs every few seconds.
 """
 
@@ -28,9 +29,13 @@ def main(url: str, wanted: str = "") -> int:
         sys.stderr.write(f"{url} answers {response.status}\n")
         return 1
     keys, _, value = wanted.partition("=")
-    found = reduce(dict.__getitem__, keys.split("."), json.loads(body)) if wanted else value
+    found = value
+    if keys:
+        found = reduce(dict.__getitem__, keys.split("."), json.loads(body))
+    elif wanted:
+        found = body.decode()
     if found != value:
-        sys.stderr.write(f"{url}: {keys} is {found}, not {value}\n")
+        sys.stderr.write(f"{url}: {keys or 'the answer'} is {found}, not {value}\n")
     return int(found != value)
 
 

@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
+from services.api import last_predictions, platform_services
 from services.api.errors import answer_errors_in_one_form
 from services.api.openapi import Document
 from services.api.registry_watch import ModelSource
@@ -46,5 +47,7 @@ def create_app(settings: Settings, source: ModelSource) -> FastAPI:
     )
     answer_errors_in_one_form(app)
     add_routes(app)
+    app.include_router(last_predictions.router)
+    app.include_router(platform_services.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
     return app

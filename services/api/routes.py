@@ -16,6 +16,9 @@ from services.api.serving import Proof, ServedVersion, UseCaseState
 
 NOT_READY: dict[str, Any] = {"description": "They cannot; `detail` says why.", "content": json_content("Error")}
 
+# Of a category that can be any text, a form offers so many that the model knows.
+MOST_KNOWN = 200
+
 router = APIRouter(tags=["service"])
 
 
@@ -74,14 +77,17 @@ class FeatureInfo(BaseModel):
     valid: Limits
     seen: Limits
     categories: tuple[str, ...]
+    known: tuple[str, ...]
 
     @classmethod
     def of(cls, feature: Feature) -> "FeatureInfo":
-        """As a contract says it; of what the training part held, the range alone."""
+        """As a contract says it; of what the training part held, the range and the commonest texts alone."""
         seen = feature.seen
+        shares = seen.shares if seen else {}
         return cls(
             title=feature.label,
             seen=Limits(minimum=seen.minimum, maximum=seen.maximum) if seen else Limits(),
+            known=tuple(sorted(shares, key=lambda text: -shares[text])[:MOST_KNOWN]),
             **feature.model_dump(include={"name", "type", "unit", "help", "nullable", "valid", "categories"}),
         )
 

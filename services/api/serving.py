@@ -139,12 +139,20 @@ class Models:
             NoSuchUseCase: There is no such use case; the message lists those there are.
             NoModel: None of its versions can answer; the message says why.
         """
-        state = self._states.get(use_case)
-        if state is None:
-            raise NoSuchUseCase(f"there is no use case {use_case!r}; there are: {', '.join(sorted(self._states))}")
+        self.check_known(use_case)
+        state = self._states[use_case]
         if state.served is None:
             raise NoModel(f"{use_case} cannot be answered: {state.detail}")
         return state.served
+
+    def check_known(self, use_case: str) -> None:
+        """Returns when there is a use case of that name, whether it is served or not.
+
+        Raises:
+            NoSuchUseCase: There is none; the message lists those there are.
+        """
+        if use_case not in self._states:
+            raise NoSuchUseCase(f"there is no use case {use_case!r}; there are: {', '.join(sorted(self._states))}")
 
     def states(self) -> list[UseCaseState]:
         """The state of every known use case, by name."""

@@ -4,13 +4,15 @@ A setting is taken from the environment, else from `secrets.env`, else from `con
 from the default here. `config.env` documents them all.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelyard.errors import BadInput
 
@@ -35,6 +37,30 @@ STEP_SETTINGS = {
     "keep_prediction_months",
     "api_heartbeat_fresh_seconds",
 }
+
+
+class PlatformService(BaseModel):
+    """A service of the platform, as the overview shows it.
+
+    Attributes:
+        health: What of it answers 200 when it works, as the API reaches it.
+        link: Where a browser finds it; None: it has no page.
+        purpose: What it is for, in a few words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    health: str
+    link: str | None = None
+    purpose: str = ""
+
+
+def _read_json(value: object) -> object:
+    return from_json(value) if isinstance(value, str) else value
+
+
+# Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
+PlatformServices = Annotated[dict[str, PlatformService], NoDecode, BeforeValidator(_read_json)]
 
 
 class Settings(BaseSettings):
@@ -80,11 +106,17 @@ class Settings(BaseSettings):
     api_heartbeat_fresh_seconds: float = Field(default=15, gt=0)
     api_body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
 
+    api_url: str | None = None
+    api_key: str | None = Field(default=None, repr=False)
+    platform_services: PlatformServices = {}
+    more_services: PlatformServices = {}
+
     bind_address: str = "127.0.0.1"
     airflow_port: Port = Field(default=8080, ge=1, le=65535)
     mlflow_port: Port = Field(default=8083, ge=1, le=65535)
     jupyter_port: Port = Field(default=8085, ge=1, le=65535)
     api_port: Port = Field(default=8086, ge=1, le=65535)
+    frontend_port: Port = Field(default=8501, ge=1, le=65535)
 
     airflow_user: str = "airflow"
     airflow_password: str = Field(default="airflow", repr=False)
@@ -165,6 +197,8 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     for folder in ("data_url", "accepted_files_url"):
         if folder in values and "://" not in values[folder]:
             values[folder] = Path(values[folder]).resolve()
+    # What has parts is read from the environment as JSON.
+    values = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name.upper(): str(value) for name, value in values.items()}
 
 

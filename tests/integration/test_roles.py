@@ -39,6 +39,7 @@ def test_api_adds_predictions(postgres: Postgres, raw_engine: Engine) -> None:
     "statement",
     [
         "select * from predictions",
+        "select features from predictions",
         "update predictions set prediction = '0'",
         "delete from predictions",
         "select * from batches",
@@ -49,6 +50,10 @@ def test_api_adds_predictions(postgres: Postgres, raw_engine: Engine) -> None:
 )
 def test_api_reads_and_changes_nothing_else(postgres: Postgres, statement: str) -> None:
     assert "permission denied" in attempt(postgres, "api", statement)
+
+
+def test_api_looks_back_on_what_it_said_of_whom(postgres: Postgres) -> None:
+    assert attempt(postgres, "api", "select request_id, record_key, prediction from predictions") == "[]"
 
 
 def test_api_does_not_enter_other_databases(postgres: Postgres) -> None:

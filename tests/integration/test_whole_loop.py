@@ -26,6 +26,7 @@ LOANS = REPOSITORY / "data" / "loan_approval.csv"
 ROWS = 1500
 NOISE = 0.3
 WAIT_SECONDS = 300
+PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -103,9 +104,7 @@ def as_they_are(records: list[list[str]]) -> list[str]:
 @pytest.fixture
 def home() -> Iterator[Home]:
     with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
-        ports = dict(
-            zip(("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT"), map(str, free_ports(4)), strict=True)
-        )
+        ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         changes = {**ports, "MODELYARD_HOME": folder, "SCHEDULES_ENABLED": "false"}
         yield Home(Path(folder).resolve(), child_environment(changes))
 
@@ -155,13 +154,19 @@ def check_first_demo(home: Home, done: Done) -> None:
 def check_up(home: Home) -> None:
     up = home.run("up-local")
     assert up.exit_code == 0, up.err
-    assert up.out.count("healthy") == 4
+    assert up.out.count("healthy") == 5
     again = home.run("up-local")
     assert again.exit_code == 0
     assert "is up already" in again.err
     jupyter = f"http://127.0.0.1:{home.environment['JUPYTER_PORT']}/api/kernels"
     assert httpx.get(jupyter).status_code == 403
     assert httpx.get(jupyter, headers={"Authorization": "token modelyard"}).status_code == 200
+    services = httpx.get(f"http://127.0.0.1:{home.environment['API_PORT']}/services").json()["services"]
+    assert {service["name"]: service["healthy"] for service in services} == dict.fromkeys(
+        ("Airflow", "MLflow", "JupyterLab", "API"), True
+    )
+    frontend = f"http://127.0.0.1:{home.environment['FRONTEND_PORT']}"
+    assert httpx.get(f"{frontend}/_stcore/health").text == "ok"
 
 
 def check_nothing_new(home: Home, loans: Path) -> None:

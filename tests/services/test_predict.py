@@ -365,6 +365,7 @@ def test_what_is_served_fills_a_form(api: RunningApi) -> None:
 def test_the_document_has_a_typed_route_for_every_use_case(api: RunningApi) -> None:
     document = api.client.get("/openapi.json").json()
     paths = {"/predict", "/live", "/ready", "/health", "/info", "/predict/loan_approval"}
+    paths |= {"/predictions/{use_case}", "/services"}
     assert set(document["paths"]) == paths | {f"/predict/{use_case}" for use_case in ALL_KINDS}
     operation = document["paths"]["/predict/loan_approval"]["post"]
     assert set(operation["responses"]) == {"200", "404", "413", "422", "500", "503"}

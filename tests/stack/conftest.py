@@ -10,6 +10,16 @@ import pytest
 
 from tests.stack.platform_in_containers import REPOSITORY, Stack
 
+PORTS = (
+    "AIRFLOW_PORT",
+    "MINIO_PORT",
+    "MINIO_CONSOLE_PORT",
+    "MLFLOW_PORT",
+    "JUPYTER_PORT",
+    "API_PORT",
+    "FRONTEND_PORT",
+)
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Tests that need an engine are collected when they are asked for."""
@@ -20,11 +30,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The running platform, every service healthy."""
-    ports = free_ports(6)
-    names = ("AIRFLOW_PORT", "MINIO_PORT", "MINIO_CONSOLE_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT")
     environment = {
         **os.environ,
-        **{name: str(port) for name, port in zip(names, ports, strict=True)},
+        **{name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)},
         "COMPOSE_PROJECT_NAME": "modelyard-test",
         "HOST_UID": str(REPOSITORY.stat().st_uid),
         "HOST_GID": str(REPOSITORY.stat().st_gid),

@@ -116,10 +116,21 @@ def test_a_user_of_one_bucket_cannot_read_the_other(stack: Stack, user: str, oth
         ("JUPYTER_PORT", "/api/contents?token=modelyard", 200),
         ("API_PORT", "/docs", 200),
         ("API_PORT", "/ready", 200),
+        ("API_PORT", "/services", 200),
+        ("FRONTEND_PORT", "/_stcore/health", 200),
     ],
 )
 def test_the_doors_answer_and_refuse_without_a_login(stack: Stack, port: str, path: str, status: int) -> None:
     assert httpx.get(stack.url(port) + path, trust_env=False, timeout=30).status_code == status
+
+
+def test_the_frontend_is_there_when_it_says_so_and_all_services_are_well(stack: Stack) -> None:
+    assert httpx.get(f"{stack.url('FRONTEND_PORT')}/_stcore/health", trust_env=False).text == "ok"
+    services = httpx.get(f"{stack.url('API_PORT')}/services", trust_env=False, timeout=30).json()["services"]
+    assert {service["name"]: service["detail"] for service in services} == dict.fromkeys(
+        ("Airflow", "MLflow", "MinIO", "JupyterLab", "API"), "answers"
+    )
+    assert services[0]["link"] == stack.url("AIRFLOW_PORT")
 
 
 def test_mlflow_refuses_a_host_name_that_is_not_allowed(stack: Stack) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.settings import Secrets, Settings, read_settings
+from modelyard.settings import Secrets, Settings, read_settings, settings_environment
 
 CONFIG = Path(__file__).parents[2] / "config.env"
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -40,7 +40,7 @@ def test_no_secret_stands_in_config_env() -> None:
 
 def test_the_defaults_of_secrets_are_documented() -> None:
     defaults = {name: field.default for name, field in Secrets.model_fields.items()}
-    own = {"aws_access_key_id": "", "aws_secret_access_key": ""}
+    own = {"api_key": "", "aws_access_key_id": "", "aws_secret_access_key": ""}
     assert documented_secrets() == {**defaults, **own}
 
 
@@ -69,6 +69,18 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
 def test_an_impossible_value_is_a_sentence_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_PORT", "70000")
     with pytest.raises(BadInput, match=r"API_PORT: Input should be less than or equal to 65535"):
+        read_settings()
+
+
+def test_services_are_read_as_json_and_what_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MORE_SERVICES", '{"Charts": {"health": "http://charts/health"}}')
+    settings = read_settings()
+    assert settings.more_services["Charts"].health == "http://charts/health"
+    for name, value in settings_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().more_services == settings.more_services
+    monkeypatch.setenv("MORE_SERVICES", "not JSON")
+    with pytest.raises(BadInput, match="MORE_SERVICES: "):
         read_settings()
 
 

@@ -1,6 +1,7 @@
 """Everything that makes the platform of one home: started together, watched, and stopped together."""
 
 import fcntl
+import json
 import os
 import sys
 import time
@@ -27,14 +28,22 @@ from modelyard.local.processes import ProcfileProcesses, free_ports
 from modelyard.local.progress import Progress
 from modelyard.local.shared import shared
 from modelyard.local.tracking import embedded_mlflow
-from modelyard.settings import Settings, child_environment, settings_environment
+from modelyard.settings import PlatformService, Settings, child_environment, settings_environment
 
 AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
 DEMO_PROCESSES = (*AIRFLOW_PROCESSES, "api")
-PLATFORM_PROCESSES = (*DEMO_PROCESSES, "jupyter")
+PLATFORM_PROCESSES = (*DEMO_PROCESSES, "jupyter", "frontend")
 
 # The API that tasks talk to is made by its first request, in 5 seconds: not in those of the first task.
 AIRFLOW_HEALTH = ("/execution/health", "/api/v2/monitor/health")
+
+PURPOSES = {
+    "Frontend": "forms for people",
+    "Airflow": "when things run, and how they went",
+    "MLflow": "every training, every version of a model",
+    "JupyterLab": "exploring with the platform's own functions",
+    "API": "predictions for programs, with their documentation",
+}
 
 HEALTHY_SECONDS = 240
 HEALTH_REQUEST_SECONDS = 5
@@ -52,6 +61,7 @@ class Ports(BaseModel, frozen=True):
     mlflow: int
     api: int
     jupyter: int
+    frontend: int
 
     @classmethod
     def configured(cls, settings: Settings) -> "Ports":
@@ -61,13 +71,13 @@ class Ports(BaseModel, frozen=True):
             mlflow=settings.mlflow_port,
             api=settings.api_port,
             jupyter=settings.jupyter_port,
+            frontend=settings.frontend_port,
         )
 
     @classmethod
     def free(cls) -> "Ports":
         """Any that nothing listens on."""
-        airflow, mlflow, api, jupyter = free_ports(len(cls.model_fields))
-        return cls(airflow=airflow, mlflow=mlflow, api=api, jupyter=jupyter)
+        return cls(**dict(zip(cls.model_fields, free_ports(len(cls.model_fields)), strict=True)))
 
 
 class Holder(BaseModel, frozen=True):
@@ -91,6 +101,7 @@ class Service(NamedTuple):
 
     Attributes:
         name: Its name for people.
+        purpose: What it is for, in a few words.
         setting: What chooses its port.
         url: Where it answers.
         health_paths: What of it answers 200 when it can work; the last one says more about Airflow.
@@ -99,6 +110,7 @@ class Service(NamedTuple):
     """
 
     name: str
+    purpose: str
     setting: str
     url: str
     health_paths: tuple[str, ...]
@@ -148,6 +160,7 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
     host = reachable(settings.bind_address)
     airflow_login = f"{settings.airflow_user} / {settings.airflow_password}"
     known = (
+        ("frontend", "Frontend", host, ports.frontend, ("/_stcore/health",), ""),
         ("airflow-api-server", "Airflow", host, ports.airflow, AIRFLOW_HEALTH, airflow_login),
         ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, ("/health",), ""),
         ("jupyter", "JupyterLab", host, ports.jupyter, ("/api",), f"token {settings.jupyter_token}"),
@@ -156,6 +169,7 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
     return [
         Service(
             name=name,
+            purpose=PURPOSES[name],
             setting="API_PORT" if name == "API" else f"{name.removesuffix('Lab').upper()}_PORT",
             url=f"http://{address}:{port}",
             health_paths=paths,
@@ -227,7 +241,7 @@ def local_platform(
 def _processes(
     settings: Settings, ports: Ports, names: Sequence[str], postgres: Postgres, progress: Progress
 ) -> Iterator[ProcfileProcesses]:
-    environment = _environment(settings, postgres, ports)
+    environment = _environment(settings, postgres, ports, names)
     configure_airflow(settings, postgres, ports.airflow, repository() / "dags")
     if migrate_airflow(settings.home, postgres, environment):
         progress.say("Airflow's database is migrated")
@@ -236,7 +250,7 @@ def _processes(
         yield honcho
 
 
-def _environment(settings: Settings, postgres: Postgres, ports: Ports) -> dict[str, str]:
+def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Sequence[str]) -> dict[str, str]:
     """The environment of the processes: these settings, and where they find each other."""
     inherited = child_environment({})
     not_by_proxy = ",".join(filter(None, [inherited.get("NO_PROXY"), "127.0.0.1", "localhost"]))
@@ -249,6 +263,7 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports) -> dict[s
         "EXPLORER_RAW_DATABASE_URL": postgres.url("raw_data", role="explorer"),
         "EXPLORER_CLEAN_DATABASE_URL": postgres.url("clean_data", role="explorer"),
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
+        "PLATFORM_SERVICES": _overview(services_of(settings, ports, names)),
         **{f"{name.upper()}_PORT": str(port) for name, port in ports},
         "MODELYARD_REPOSITORY": str(repository()),
         "PYTHONPATH": str(repository()),
@@ -260,6 +275,20 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports) -> dict[s
         "IPYTHONDIR": str(jupyter / "ipython"),
     }
     return airflow_environment(settings.home, changes)
+
+
+def _overview(services: Sequence[Service]) -> str:
+    """The services as the API shows them to the frontend, which need not be told of itself."""
+    shown = {
+        service.name: PlatformService(
+            health=f"{service.url}{service.health_paths[-1]}",
+            link=f"{service.url}/docs" if service.name == "API" else service.url,
+            purpose=service.purpose,
+        ).model_dump()
+        for service in services
+        if service.name != "Frontend"
+    }
+    return json.dumps(shown)
 
 
 def _wait_until_healthy(

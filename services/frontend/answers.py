@@ -1,0 +1,112 @@
+"""How an answer looks: in words, its probability as a picture."""
+
+import json
+from html import escape
+
+import streamlit as st
+
+from services.frontend.form import Filled
+from services.frontend.said import Answer, UseCase
+
+MOST_CLASSES = 12
+
+
+def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) -> None:
+    """Draws an answer with its probability, version, warnings and request id, and offers it as JSON."""
+    with st.container(border=True, key="answer"):
+        if filled.picture is not None:
+            st.image(filled.picture, width="stretch")
+        st.html(headline(use_case, answer) + probability_picture(use_case, answer))
+        for warning in answer.warnings:
+            st.warning(with_title(use_case, warning), icon=":material/warning:")
+        st.html(facts(answer))
+        with st.container(horizontal=True):
+            st.download_button(
+                "Download as JSON",
+                as_json(name, filled, answer),
+                file_name=f"{name}-{answer.request_id}.json",
+                mime="application/json",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        with st.expander("What was sent and answered"):
+            st.code(as_json(name, filled, answer), language="json")
+
+
+def show_nothing_yet() -> None:
+    """Draws the place where the answer will be."""
+    with st.container(border=True, key="answer"):
+        st.html(
+            '<div class="my-empty"><div class="my-empty-mark"></div><b>No answer yet</b>'
+            "<span>Fill in the form, or take the example as it is, and press Predict.</span></div>"
+        )
+
+
+def headline(use_case: UseCase, answer: Answer) -> str:
+    """The answer in words."""
+    title = use_case.target.title or use_case.target.name
+    said = use_case.target.title_of(answer.prediction)
+    return f'<div class="my-eyebrow">{escape(title)}</div><div class="my-said">{escape(said)}</div>'
+
+
+def probability_picture(use_case: UseCase, answer: Answer) -> str:
+    """The probability as a picture: of two classes a scale with the threshold, of more a bar for each."""
+    if answer.probability is None:
+        return ""
+    if use_case.threshold is None:
+        return _bars(use_case, answer)
+    positive = use_case.target.title_of(use_case.target.classes[1])
+    share, threshold = _percent(answer.probability), _percent(use_case.threshold)
+    return (
+        f'<div class="my-scale-head"><span>Probability of <b>{escape(positive)}</b></span><b>{share:.1f} %</b></div>'
+        f'<div class="my-scale" role="img" aria-label="{share:.1f} percent, threshold {threshold:.1f} percent">'
+        f'<div class="my-fill" style="width:{share:.2f}%"></div>'
+        f'<div class="my-tick" style="left:{threshold:.2f}%"></div></div>'
+        f'<div class="my-scale-foot"><span>0 %</span><span>{escape(positive)} from {threshold:.1f} % on</span>'
+        "<span>100 %</span></div>"
+    )
+
+
+def facts(answer: Answer) -> str:
+    """Who answered, and under which name the answer is kept."""
+    return (
+        f'<dl class="my-facts"><dt>Model version</dt><dd>{answer.model_version}</dd>'
+        f'<dt>Request id</dt><dd class="my-mono">{escape(answer.request_id)}</dd></dl>'
+    )
+
+
+def with_title(use_case: UseCase, words: str) -> str:
+    """What the API says of a field, with the field's title in place of its name."""
+    name, _, rest = words.partition(":")
+    titles = {field.name: field.title for field in use_case.features}
+    return f"**{titles[name]}**:{rest}" if name in titles and rest else words
+
+
+def as_json(name: str, filled: Filled, answer: Answer) -> str:
+    """What was asked and answered, for a file. A picture is not in it again."""
+    record = {field: "(a picture)" if _is_picture(filled, value) else value for field, value in filled.record.items()}
+    content = {"use_case": name, "record": record, "answer": answer.model_dump(mode="json", exclude_none=True)}
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _is_picture(filled: Filled, value: object) -> bool:
+    return filled.picture is not None and isinstance(value, str) and len(value) > len(filled.picture)
+
+
+def _bars(use_case: UseCase, answer: Answer) -> str:
+    shares = sorted((answer.probabilities or {}).items(), key=lambda share: -share[1])
+    rows = "".join(
+        f'<div class="my-bar"><span>{escape(use_case.target.title_of(label))}</span>'
+        f'<div class="my-scale"><div class="my-fill{"" if place == 0 else " my-other"}" '
+        f'style="width:{_percent(share):.2f}%"></div></div><b>{_percent(share):.1f} %</b></div>'
+        for place, (label, share) in enumerate(shares[:MOST_CLASSES])
+    )
+    more = len(shares) - MOST_CLASSES
+    rest = (
+        f'<div class="my-scale-foot"><span>and {more} classes that are less probable</span></div>' if more > 0 else ""
+    )
+    return f'<div class="my-bars">{rows}{rest}</div>'
+
+
+def _percent(share: float) -> float:
+    return min(max(share, 0.0), 1.0) * 100
