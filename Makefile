@@ -131,7 +131,7 @@ test-stack: $(VENV)/.dev ## Test the platform in containers, on a Docker Engine
 	@$(BIN)/python -m pytest tests/stack -m stack --timeout 3600 -p no:randomly
 
 .PHONY: bench-stack
-bench-stack: $(VENV)/.dev ## Measure the platform in containers: start, first answer, loop, memory, images
+bench-stack: $(VENV)/.dev images ## Measure the platform in containers: start, first answer, loop, memory, images
 	@$(BIN)/python -m benchmarks.stack
 
 clean: clean-stack

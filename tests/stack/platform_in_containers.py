@@ -15,6 +15,7 @@ import httpx
 from minio import Minio
 
 REPOSITORY = Path(__file__).parents[2]
+LOOP = ("load_raw_data", "preprocess_data", "train_model")
 LOOP_SECONDS = 1200
 POLL_SECONDS = 2
 RECORD = {
@@ -130,8 +131,10 @@ class Stack:
         """Waits until so many trainings were there and the newest one has succeeded."""
 
         def done() -> bool:
+            for dag in LOOP:
+                newest = self.runs(f"{use_case}.{dag}")[:1]
+                assert not newest or newest[0]["state"] != "failed", newest[0]
             runs = self.runs(f"{use_case}.train_model")
-            assert not runs or runs[0]["state"] != "failed", runs[0]
             return len(runs) >= count and all(run["state"] == "success" for run in runs)
 
         wait_until(done, f"{count} trainings of {use_case}", LOOP_SECONDS)
