@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks import credit
 from modelyard.settings import child_environment
 
 ROOT = Path(__file__).parents[2]
@@ -28,3 +31,10 @@ def test_ratios_are_printed_and_written(tmp_path: Path) -> None:
     assert set(report["ratios"]) == RATIOS
     assert all(ratio > 0 for ratio in report["ratios"].values())
     assert set(report["measured"]["preprocess"]) == {"20", "200", "2000", "again"}
+
+
+def test_the_time_of_credit_risk_is_measured_step_by_step() -> None:
+    measured = credit.measure(rows=2000)
+    assert set(measured) == {"load", "preprocess", "train", "credit_risk"}
+    steps = sum(measured[step] for step in ("load", "preprocess", "train"))
+    assert credit.ratios(measured)["credit_risk_seconds"] == pytest.approx(steps)

@@ -7,7 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
 # What a model depends on beside its data and parameters.
-CODE = ("contract.py", "frames.py", "models/tabular.py", "models/evaluate.py", "models/compile.py", "models/seen.py")
+CODE = (
+    "contract.py",
+    "frames.py",
+    "models/compile.py",
+    "models/derive.py",
+    "models/evaluate.py",
+    "models/fit.py",
+    "models/sampling.py",
+    "models/seen.py",
+    "models/tabular.py",
+)
 LIBRARIES = ("numpy", "scikit-learn", "skl2onnx")
 
 
