@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelyard.settings import child_environment
-from modelyard.usecase import find_use_case
+from modelyard.usecase import find_use_case, find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
 DAGS = REPOSITORY / "dags"
@@ -164,6 +164,19 @@ def test_only_the_default_use_case_runs_by_itself_at_first(with_own: Description
     assert paused == {name for name in with_own["dags"] if name.endswith(".load_raw_data")} - {
         "loan_approval.load_raw_data"
     }
+
+
+def test_another_default_use_case_is_the_one_that_runs_by_itself(describe: Describe) -> None:
+    dags = describe(DEFAULT_USE_CASE="iris")["dags"]
+    running = {name for name, dag in dags.items() if name.endswith(".load_raw_data") and not dag["paused_at_first"]}
+    assert running == {"iris.load_raw_data"}
+
+
+def test_every_use_case_has_the_schedule_that_it_declares(described: Description) -> None:
+    use_cases = find_use_cases()
+    found = {name: described["dags"][f"{name}.load_raw_data"]["schedule"] for name in use_cases}
+    assert found == {name: use_case.schedule for name, use_case in use_cases.items()}
+    assert (found["credit_risk"], found["iris"]) == ("*/10 * * * *", "@daily")
 
 
 def test_without_schedules_a_load_waits_for_somebody_to_start_it(describe: Describe) -> None:

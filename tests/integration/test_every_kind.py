@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
@@ -61,6 +62,13 @@ CASES = {
     TaskKind.MULTICLASS: find_use_case("iris"),
     TaskKind.REGRESSION: DIABETES,
 }
+CURVES = {"confusion_matrix", "precision_recall_curve", "roc_curve"}
+# What MLflow keeps of a run: metrics and pictures.
+RUNS = {
+    TaskKind.BINARY: ({"accuracy", "precision", "recall", "roc_auc", "f1"}, CURVES),
+    TaskKind.MULTICLASS: ({"accuracy", "precision_macro", "recall_macro", "roc_auc_ovr", "f1_macro"}, CURVES),
+    TaskKind.REGRESSION: ({"r2", "mean_absolute_error", "root_mean_squared_error"}, {"predicted_against_actual"}),
+}
 
 
 @pytest.fixture
@@ -111,6 +119,7 @@ def test_from_the_source_to_the_row_of_a_prediction(
     promoted = loop(use_case, platform)
     assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
     assert "answers in 1 API process" in deploy(use_case, platform).message
+    check_run(platform, use_case, promoted.version)
 
     snapshot = platform.clean.latest(use_case.data_name)
     assert snapshot is not None
@@ -123,6 +132,16 @@ def test_from_the_source_to_the_row_of_a_prediction(
         assert answer["model_version"] == promoted.version
         check_answer(use_case, answer, score, shown["threshold"])
         check_row(raw_engine, answer, use_case)
+
+
+def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
+    run_id = platform.registry.version(use_case.name, version).run_id
+    run = mlflow.MlflowClient().get_run(run_id)
+    metrics, pictures = RUNS[use_case.kind]
+    assert {f"test_{name}" for name in metrics} <= set(run.data.metrics)
+    kept = {Path(artifact.path).stem for artifact in mlflow.MlflowClient().list_artifacts(run_id, "plots")}
+    assert kept == {*pictures, "feature_importance"}
+    assert ("bootstrap" in run.data.tags) == (use_case.bootstrap is not None)
 
 
 def check_answer(use_case: UseCase, answer: dict[str, Any], score: Any, threshold: float) -> None:
@@ -176,15 +195,15 @@ def test_bad_input_is_refused_in_sentences_that_name_the_field(
 def served_by_mlflow(model: str, tracking_uri: str, log: Path) -> Iterator[httpx.Client]:
     """What `mlflow models serve` serves, once it answers."""
     port = free_port()
-    mlflow = Path(sys.executable).with_name("mlflow")
+    command = Path(sys.executable).with_name("mlflow")
     where = ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-    command = [str(mlflow), "models", "serve", "-m", model, *where]
+    arguments = [str(command), "models", "serve", "-m", model, *where]
     # It starts uvicorn by its name.
-    path = f"{mlflow.parent}:{child_environment({})['PATH']}"
+    path = f"{command.parent}:{child_environment({})['PATH']}"
     environment = child_environment({"MLFLOW_TRACKING_URI": tracking_uri, "PATH": path})
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process,
+        subprocess.Popen(arguments, env=environment, stdout=output, stderr=output) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         try:
