@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from services.api import last_predictions, platform_services
+from services.api.door import Door
 from services.api.errors import answer_errors_in_one_form
 from services.api.openapi import Document
 from services.api.registry_watch import ModelSource
@@ -22,7 +23,7 @@ DESCRIPTION = """Predictions of the models in production, typed by the contract 
 Every prediction that got a 200 is in the table `predictions`, under its `request_id`."""
 
 
-def create_app(settings: Settings, source: ModelSource) -> FastAPI:
+def create_app(settings: Settings, source: ModelSource) -> Door:
     """The API.
 
     Args:
@@ -50,4 +51,4 @@ def create_app(settings: Settings, source: ModelSource) -> FastAPI:
     app.include_router(last_predictions.router)
     app.include_router(platform_services.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
-    return app
+    return Door(app, settings)

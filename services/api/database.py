@@ -1,5 +1,8 @@
 """How the API reaches `raw_data`: asyncpg connections that come back by themselves after an outage."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -10,6 +13,7 @@ from modelyard.stores.database import address
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 5.0
+APPLICATION = "modelyard api"
 
 # What a database that is away, starting, full or not set up makes asyncpg raise.
 DATABASE_ERRORS = (
@@ -19,6 +23,8 @@ DATABASE_ERRORS = (
     OSError,
     TimeoutError,
 )
+# What it raises because of the rows themselves: it will never take them.
+REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 def connection_arguments(url: str) -> dict[str, Any]:
@@ -49,13 +55,59 @@ def make_pool(url: str, connections: int) -> asyncpg.Pool:
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
         reset=_leave_as_it_is,
-        server_settings={"application_name": "modelyard api"},
+        server_settings={"application_name": APPLICATION},
     )
+
+
+class Line:
+    """A connection for one user at a time, made when it is needed and thrown away when anything goes wrong on it.
+
+    Unlike with a pool's, nobody waits for a statement to be cancelled on a server that does not answer.
+
+    Args:
+        url: The database's.
+        timeout_seconds: How long one use may take, connecting included.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+        self._connection: asyncpg.Connection | None = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[asyncpg.Connection]:
+        """The connection.
+
+        Raises:
+            TimeoutError: It took too long. Whether a statement was committed is not known then.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._connect()
+                yield self._connection
+        except REFUSALS:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            **connection_arguments(self._url), server_settings={"application_name": APPLICATION}
+        )
 
 
 def unavailable(url: str, error: BaseException) -> str:
     """The sentence for a database that does not answer: names the server, never the password."""
-    return f"the {address(url)} does not answer as it should: {first_line(error)}"
+    reason = "it took too long" if isinstance(error, TimeoutError) else first_line(error)
+    return f"the {address(url)} does not answer as it should: {reason}"
 
 
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:

@@ -49,6 +49,18 @@ class NoSuchUseCase(RequestError):
     status = 404
 
 
+class NotAllowed(RequestError):
+    """The request names no key that is allowed."""
+
+    status = 401
+
+
+class KeyReused(RequestError):
+    """The Idempotency-Key stands for another request."""
+
+    status = 409
+
+
 class BodyTooLarge(RequestError):
     """The body is too large."""
 
@@ -91,6 +103,20 @@ class NotReady(RequestError):
     retry_after_seconds = 5
 
 
+class Overloaded(RequestError):
+    """Too many requests are under way."""
+
+    status = 503
+    retry_after_seconds = 1
+
+
+class TooSlow(RequestError):
+    """The request took too long."""
+
+    status = 503
+    retry_after_seconds = 1
+
+
 class NoAnswer(RequestError):
     """The model has no answer to this record."""
 
@@ -105,12 +131,22 @@ def answer_errors_in_one_form(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
-async def _answer_request_error(request: Request, caught: Exception) -> JSONResponse:
-    error = cast(RequestError, caught)
-    if error.status == NoAnswer.status:
-        LOGGER.error("%s: %s", request.scope["path"], error)
+def answer_to(error: RequestError) -> JSONResponse:
+    """The answer that says an error."""
     wait = error.retry_after_seconds
-    return _answer(error.status, error.detail, {} if wait is None else {"Retry-After": str(wait)})
+    headers = {} if wait is None else {"Retry-After": str(wait)}
+    if error.status == NotAllowed.status:
+        headers["WWW-Authenticate"] = "ApiKey"
+    return _answer(error.status, error.detail, headers)
+
+
+def unexpected() -> JSONResponse:
+    """The answer when nobody foresaw the error. The log has the traceback; it says nothing to a client."""
+    return _answer(500, "the service ran into an error of its own; its log says which", {})
+
+
+async def _answer_request_error(_: Request, caught: Exception) -> JSONResponse:
+    return answer_to(cast(RequestError, caught))
 
 
 async def _answer_http_error(request: Request, caught: Exception) -> JSONResponse:
@@ -129,8 +165,7 @@ async def _answer_nobody(_: Request, __: Exception) -> JSONResponse:
 
 
 async def _answer_unexpected(_: Request, __: Exception) -> JSONResponse:
-    # The server logs the traceback; it says nothing to a client.
-    return _answer(500, "the service ran into an error of its own; its log says which", {})
+    return unexpected()
 
 
 def _answer(status: int, detail: str | list[Problem], headers: dict[str, str]) -> JSONResponse:

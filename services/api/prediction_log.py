@@ -1,94 +1,261 @@
-"""Keeps every prediction before it is answered: all that wait at a moment are committed by one statement."""
+"""Keeps every prediction before it is answered: in the database while it answers, else on the local disk.
+
+All that wait at a moment are committed by one statement. A commit that fails or takes too long is not waited for: its
+rows go to the spool, and so do those that follow, until the database has answered again. It may have taken rows of
+which it could not tell any more; they are sent again later, and their keys keep them from being there twice.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from modelyard.stores.database import statement
-from services.api.database import DATABASE_ERRORS, unavailable
+from services.api.database import DATABASE_ERRORS, REFUSALS, Line, unavailable
 from services.api.errors import NotKept
+from services.api.rows import Claim, Kept, Row
+from services.api.spool import Spool
 
 LOGGER = logging.getLogger(__name__)
 
 LARGEST_GROUP = 1000
+# While one group is being committed, the next one is put together and sent.
+COMMITS_AT_ONCE = 2
+
+Settle = Callable[[bool | Exception], None]
 
 
-class Row(NamedTuple):
-    """A row of the table `predictions`, in the order of `add_predictions.sql`; features to probabilities are JSON."""
+class Waiting(NamedTuple):
+    """What waits to be kept, and who is told: True when it is, False when its key was another's, or why it is not."""
 
-    request_id: str
-    use_case: str
-    model_version: int
-    record_key: str | None
-    features: str
-    prediction: str
-    probabilities: str | None
-    latency_ms: float
-    created_at: datetime
+    kept: Kept
+    settle: Settle
+
+
+class Statements:
+    """What the log says to the database."""
+
+    def __init__(self, idempotency_seconds: float) -> None:
+        self._add = statement("add_predictions").text
+        self._claim = statement("claim_idempotency_keys").text
+        self._idempotency_seconds = idempotency_seconds
+
+    async def add_rows(self, connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
+        """Adds rows; those that are there already are left as they are."""
+        if rows:
+            await connection.execute(self._add, *zip(*rows, strict=True))
+
+    async def claim(self, connection: asyncpg.Connection, claims: Sequence[Claim]) -> set[str]:
+        """Claims keys; the request ids of those that got theirs."""
+        # In one order, so that two processes do not wait for each other.
+        ordered = sorted(claims)
+        found = await connection.fetch(self._claim, *zip(*ordered, strict=True), self._idempotency_seconds)
+        return {str(record[0]) for record in found}
 
 
 class PredictionLog:
-    """Commits rows in groups, as fast as the database takes them.
+    """Keeps rows in groups, as fast as the database, or else the disk, takes them. Belongs to the event loop's thread.
 
     Args:
-        pool: Connections to `raw_data`.
-        url: Its URL, for messages.
+        url: Of `raw_data`.
+        spool: Where rows go that the database does not take.
+        disk: The one thread that may use the spool.
+        commit_seconds: How long an answer waits for the database.
+        idempotency_seconds: For how long a client's key stands for its request.
+
+    Attributes:
+        trouble: Why the database is not asked now; None: it is.
+        kept: How many rows were kept.
+        spooled: How many of them on the disk at first.
     """
 
-    def __init__(self, pool: asyncpg.Pool, url: str) -> None:
+    def __init__(
+        self, url: str, spool: Spool, disk: ThreadPoolExecutor, commit_seconds: float, idempotency_seconds: float
+    ) -> None:
+        self.trouble: str | None = None
         self.kept = 0
-        self._pool = pool
+        self.spooled = 0
+        self.statements = Statements(idempotency_seconds)
         self._url = url
-        self._insert = statement("add_predictions").text
-        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
-        self._arrived = asyncio.Event()
+        self._spool = spool
+        self._disk = disk
+        self._waiting: list[Waiting] = []
+        self._free = [Line(url, commit_seconds) for _ in range(COMMITS_AT_ONCE)]
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_spooling = False
+        self._is_starting = False
+        self._on_spooled: list[Callable[[], None]] = []
 
-    async def keep(self, row: Row) -> None:
-        """Returns when the row is committed.
+    def on_spooled(self, listener: Callable[[], None]) -> None:
+        """Has a function called whenever rows went to the disk."""
+        self._on_spooled.append(listener)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be sent to the database or to the disk."""
+        return len(self._waiting)
+
+    def add(self, kept: Kept, settle: Settle) -> None:
+        """Has rows kept. `settle` is called when they are, or with a `NotKept` that says why they are not."""
+        self._waiting.append(Waiting(kept, settle))
+        if not self._is_starting:
+            self._is_starting = True
+            # At the end of this turn of the loop: what comes in it goes together.
+            asyncio.get_running_loop().call_soon(self._start)
+
+    async def keep(self, kept: Kept) -> bool:
+        """Returns when rows are kept: True; or False: they are not, as another request had their key before.
 
         Raises:
-            NotKept: It may not have been; the message says why.
+            NotKept: They may not be; the message says why.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, future))
-        self._arrived.set()
-        await future
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.add(kept, settler(future))
+        return await future
 
-    async def run(self) -> None:
-        """Commits what waits, group after group, until it is cancelled."""
-        while True:
-            await self._arrived.wait()
-            group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
-            if not self._waiting:
-                self._arrived.clear()
-            await self._keep_group([row for row, _ in group], [future for _, future in group])
+    def database_is_back(self) -> None:
+        """Has the database asked again."""
+        if self.trouble is not None:
+            LOGGER.info("the database takes predictions again")
+            self.trouble = None
 
-    async def _keep_group(self, rows: Sequence[Row], futures: Sequence[asyncio.Future[None]]) -> None:
-        failure: Exception | None = None
+    async def stop(self) -> None:
+        """Returns when all that was added is settled; the connections are closed then."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        for line in self._free:
+            line.close()
+
+    def _start(self) -> None:
+        self._is_starting = False
+        if not self._waiting:
+            return
+        if self.trouble is None and self._free:
+            self._in_background(self._commit(self._free.pop(), self._next_group()))
+        elif self.trouble is not None and not self._is_spooling:
+            self._is_spooling = True
+            self._in_background(self._spool_waiting())
+
+    def _next_group(self) -> list[Waiting]:
+        group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+        return group
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            LOGGER.error("the prediction log failed", exc_info=error)
+        self._start()
+
+    async def _commit(self, line: Line, group: list[Waiting]) -> None:
         try:
-            await self._pool.execute(self._insert, *zip(*rows, strict=True))
-            self.kept += len(rows)
+            await self._commit_group(line, group)
         except DATABASE_ERRORS as error:
-            failure = NotKept(
-                f"the prediction could not be kept, so it is not answered: {unavailable(self._url, error)}"
-            )
+            self._note(error)
+            await self._put_into_spool(group)
         except Exception as error:
-            # The task's outermost edge: a request that waits must hear of any failure, and the next ones must be kept.
-            LOGGER.exception("a group of %d predictions could not be kept", len(rows))
-            failure = error
-        for future in futures:
-            _settle(future, failure)
+            # The task's outermost edge: a request that waits must hear of any failure.
+            LOGGER.exception("a group of %d requests could not be kept", len(group))
+            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {error}"))
+        finally:
+            self._free.append(line)
+
+    async def _commit_group(self, line: Line, group: list[Waiting]) -> None:
+        try:
+            async with line.use() as connection:
+                claimed = await self._send(connection, [waiting.kept for waiting in group])
+        except REFUSALS as error:
+            await self._commit_one_by_one(line, group, error)
+        else:
+            self._tell_claimed(group, claimed)
+
+    async def _commit_one_by_one(self, line: Line, group: list[Waiting], error: Exception) -> None:
+        """One of them has something that the database refuses, and no other one shall suffer for it."""
+        if len(group) == 1:
+            LOGGER.error("the database refuses a row: %s", error)
+            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {error}"))
+            return
+        for waiting in group:
+            try:
+                await self._commit_group(line, [waiting])
+            except DATABASE_ERRORS as trouble:
+                self._note(trouble)
+                await self._put_into_spool([waiting])
+
+    async def _send(self, connection: asyncpg.Connection, group: Sequence[Kept]) -> set[str]:
+        claims = [kept.claim for kept in group if kept.claim]
+        if not claims:
+            await self.statements.add_rows(connection, [row for kept in group for row in kept.rows])
+            return set()
+        async with connection.transaction():
+            claimed = await self.statements.claim(connection, claims)
+            kept_now = [kept for kept in group if _is_kept(kept, claimed)]
+            await self.statements.add_rows(connection, [row for kept in kept_now for row in kept.rows])
+        return claimed
+
+    def _tell_claimed(self, group: list[Waiting], claimed: set[str]) -> None:
+        for kept, settle in group:
+            is_kept = _is_kept(kept, claimed)
+            self.kept += len(kept.rows) if is_kept else 0
+            settle(is_kept)
+
+    async def _spool_waiting(self) -> None:
+        try:
+            while self._waiting and self.trouble is not None:
+                await self._put_into_spool(self._next_group())
+        finally:
+            self._is_spooling = False
+
+    async def _put_into_spool(self, group: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._disk, self._spool.add, [waiting.kept for waiting in group])
+        except (sqlite3.Error, OSError) as error:
+            sentence = f"{self.trouble}; and the spool on the disk takes no more: {error}"
+            LOGGER.error("%d requests are not answered: %s", len(group), sentence)
+            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {sentence}"))
+            return
+        rows = sum(len(waiting.kept.rows) for waiting in group)
+        self.kept += rows
+        self.spooled += rows
+        _tell(group, True)
+        for listener in self._on_spooled:
+            listener()
+
+    def _note(self, error: Exception) -> None:
+        sentence = unavailable(self._url, error)
+        if self.trouble is None:
+            LOGGER.warning("predictions go to the spool: %s", sentence)
+        self.trouble = sentence
 
 
-def _settle(future: asyncio.Future[None], failure: Exception | None) -> None:
-    # A client that left has cancelled its request.
-    if future.done():
-        return
-    if failure is None:
-        future.set_result(None)
-    else:
-        future.set_exception(failure)
+def settler(future: "asyncio.Future[bool]") -> Settle:
+    """What tells a future how its rows fared."""
+
+    def settle(outcome: bool | Exception) -> None:
+        # A client that left has cancelled its request.
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    return settle
+
+
+def _is_kept(kept: Kept, claimed: set[str]) -> bool:
+    return kept.claim is None or kept.claim.request_id in claimed
+
+
+def _tell(group: Sequence[Waiting], outcome: bool | Exception) -> None:
+    for waiting in group:
+        waiting.settle(outcome)

@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, TaskKind, Value
 from services.api.openapi import json_content
-from services.api.predictions import predict
 from services.api.service import Service
 from services.api.serving import Proof, ServedVersion, UseCaseState
 
@@ -53,11 +52,20 @@ class UseCaseHealth(BaseModel):
         )
 
 
+class SpoolHealth(BaseModel):
+    """What the disk holds for the database, as far as this process has it."""
+
+    rows: int
+    refused: int
+    full: bool
+
+
 class Health(BaseModel):
     """How this process is."""
 
     ready: bool
     database: str
+    spool: SpoolHealth
     registry: str
     use_cases: dict[str, UseCaseHealth]
     predictions_kept: int
@@ -145,7 +153,7 @@ async def live() -> Status:
 
 @router.get("/ready", responses={503: NOT_READY})
 async def ready(service: ServiceDep) -> Status:
-    """Predictions can be answered: the database keeps them, and a proven model is there."""
+    """Predictions can be answered: a proven model is there, and the database or the disk keeps what it says."""
     await service.check_ready()
     return Status(status="ready")
 
@@ -154,11 +162,12 @@ async def ready(service: ServiceDep) -> Status:
 async def health(service: ServiceDep, response: Response) -> Health:
     """A summary for people and monitors."""
     trouble = await service.database_trouble()
-    is_ready = trouble is None and bool(service.models.served())
-    response.status_code = 200 if is_ready else 503
+    reasons = await service.why_not_ready()
+    response.status_code = 503 if reasons else 200
     return Health(
-        ready=is_ready,
+        ready=not reasons,
         database=trouble or "answers",
+        spool=SpoolHealth(rows=service.drain.rows, refused=service.drain.refused, full=service.drain.is_full),
         registry=service.watch.registry,
         use_cases={state.use_case: UseCaseHealth.of(state) for state in service.models.states()},
         predictions_kept=service.log.kept,
@@ -177,9 +186,13 @@ async def info(service: ServiceDep) -> Info:
     )
 
 
+async def _by_post(_: Request) -> Response:
+    raise AssertionError("predictions are answered before any route is looked for")
+
+
 def add_routes(app: FastAPI) -> None:
-    """Adds everything that can be asked; predictions first, as they are asked most."""
-    # Not FastAPI's own kind of route: what a body must be is known only when a version is served.
-    paths = ("/predict/{use_case}", "/predict", "/predict/{use_case}/", "/predict/")
-    app.router.routes[:0] = [Route(path, predict, methods=["POST"], include_in_schema=False) for path in paths]
+    """Adds everything that can be asked beside predictions."""
+    # Predictions do not come so far; whoever asks for one in another way than by POST does.
+    paths = ("/predict/{path:path}", "/predict")
+    app.router.routes[:0] = [Route(path, _by_post, methods=["POST"], include_in_schema=False) for path in paths]
     app.include_router(router)

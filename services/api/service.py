@@ -1,21 +1,31 @@
 """Everything that one API process is made of, put together once and started and stopped with it."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
+from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api.database import DATABASE_ERRORS, make_pool, unavailable
+from services.api.drain import Drain
 from services.api.errors import NotReady
 from services.api.heartbeat import Heartbeat
+from services.api.housekeeping import keep_house
+from services.api.idempotency import Repeats
 from services.api.model_cache import ModelCache
 from services.api.prediction_log import PredictionLog
 from services.api.registry_watch import ModelSource, RegistryWatch
 from services.api.serving import Models
+from services.api.spool import MEGABYTE, Spool
+
+NOT_ALLOWED = "the API's role may not add predictions: run the migrations"
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class Service:
     settings: Settings
     models: Models
     log: PredictionLog
+    drain: Drain
+    repeats: Repeats
     heartbeat: Heartbeat
     watch: RegistryWatch
     pool: asyncpg.Pool
@@ -36,7 +48,24 @@ class Service:
             allowed = await self.pool.fetchval(statement("may_add_predictions").text)
         except DATABASE_ERRORS as error:
             return unavailable(self.database_url, error)
-        return None if allowed else "the API's role may not add predictions: run the migrations"
+        return None if allowed else NOT_ALLOWED
+
+    async def why_not_ready(self) -> list[str]:
+        """What keeps predictions from being answered; nothing while the spool stands in for the database.
+
+        A database that answers and was not set up is no outage: whoever installs this should hear of it at once.
+        """
+        reasons = [] if self.models.served() else [f"{s.use_case}: {s.detail}" for s in self.models.states()]
+        try:
+            allowed = await self.pool.fetchval(statement("may_add_predictions").text)
+        except DATABASE_ERRORS as error:
+            if isinstance(error, asyncpg.SyntaxOrAccessError):
+                reasons.append(unavailable(self.database_url, error))
+            elif self.drain.is_full:
+                reasons.append(f"{unavailable(self.database_url, error)}; and the spool on the disk is full")
+        else:
+            reasons += [] if allowed else [NOT_ALLOWED]
+        return reasons
 
     async def check_ready(self) -> None:
         """Returns when predictions can be answered.
@@ -44,11 +73,7 @@ class Service:
         Raises:
             NotReady: They cannot; the message says why.
         """
-        reasons = [] if self.models.served() else [f"{s.use_case}: {s.detail}" for s in self.models.states()]
-        trouble = await self.database_trouble()
-        if trouble:
-            reasons.append(trouble)
-        if reasons:
+        if reasons := await self.why_not_ready():
             raise NotReady("; ".join(reasons))
 
 
@@ -62,17 +87,34 @@ async def running(settings: Settings, url: str, source: ModelSource, models: Mod
         source: Where models come from.
         models: Will hold what is served.
     """
-    # The log has a connection of its own: no number of questions whether the service is ready may hold it up.
-    async with make_pool(url, connections=1) as log_pool, make_pool(url, connections=2) as pool:
-        log = PredictionLog(log_pool, url)
-        heartbeat = Heartbeat(pool, url, models, settings.api_heartbeat_seconds)
-        cache = ModelCache(settings.home / "models", settings.keep_versions)
-        watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
-        watch.start()
-        tasks = [asyncio.create_task(log.run()), asyncio.create_task(heartbeat.run())]
-        yield Service(settings, models, log, heartbeat, watch, pool, url)
-        watch.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await heartbeat.remove()
+    folder = settings.spool_folder
+    limit_bytes = settings.api_spool_limit_mb * MEGABYTE
+    spool = _own_spool(folder, limit_bytes)
+    with ThreadPoolExecutor(1, "spool") as disk:
+        log = PredictionLog(url, spool, disk, settings.api_commit_seconds, settings.api_idempotency_seconds)
+        drain = Drain(url, log, spool, disk, folder, limit_bytes)
+        # The log has connections of its own: no number of questions whether the service is ready may hold it up.
+        async with make_pool(url, connections=2) as pool:
+            heartbeat = Heartbeat(pool, url, models, settings.api_heartbeat_seconds)
+            repeats = Repeats(pool, url, settings.api_idempotency_seconds)
+            drain.on_adopted(repeats.remember)
+            cache = ModelCache(settings.home / "models", settings.keep_versions)
+            watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
+            watch.start()
+            work = [drain.run(), heartbeat.run(), keep_house(pool, url, settings.api_idempotency_seconds)]
+            tasks = [asyncio.create_task(each) for each in work]
+            yield Service(settings, models, log, drain, repeats, heartbeat, watch, pool, url)
+            watch.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await log.stop()
+            await drain.stop()
+            await heartbeat.remove()
+
+
+def _own_spool(folder: Path, limit_bytes: int) -> Spool:
+    try:
+        return Spool.own(folder, limit_bytes)
+    except (OSError, sqlite3.Error) as error:
+        raise BadInput(f"the spool cannot be made in {folder} (API_SPOOL_FOLDER): {error}") from error

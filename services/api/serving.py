@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,6 +15,9 @@ from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
 from services.api.questions import Question, Reader, make_reader
 
 LOGGER = logging.getLogger(__name__)
+
+
+Tell = Callable[[Answer | NoAnswer], None]
 
 
 class Proof(StrEnum):
@@ -42,32 +45,33 @@ class ServedVersion:
         self.reader: Reader = make_reader(model.contract)
         self.loaded_at = datetime.now(UTC)
         self._model = model
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Question, Tell]] = []
 
-    async def answer(self, question: Question) -> Answer:
-        """What the model says of a question.
+    def ask(self, question: Question, tell: Tell) -> None:
+        """Has a question answered at the end of this turn of the loop, together with all others of the turn.
 
-        Raises:
-            NoAnswer: The model fails on it.
+        Args:
+            question: The question.
+            tell: Called with the answer, or with why there is none. It must not raise.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
         if not self._waiting:
-            loop.call_soon(self._answer_waiting)
-        self._waiting.append((question, future))
-        return await future
+            asyncio.get_running_loop().call_soon(self._answer_waiting)
+        self._waiting.append((question, tell))
+
+    def answer_all(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+        """What the model says of some questions, at once."""
+        try:
+            return self._answers(questions)
+        except Exception as error:
+            # The model's outermost edge: whatever goes wrong in it, no request may wait for ever.
+            LOGGER.exception("version %d of %s failed", self.version, self.contract.use_case)
+            return [self._no_answer(first_line(error)) for _ in questions]
 
     def _answer_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        answers: Sequence[Answer | NoAnswer]
-        try:
-            answers = self._answers([question for question, _ in waiting])
-        except Exception as error:
-            # The callback's outermost edge: whatever went wrong, no request may wait for ever.
-            LOGGER.exception("version %d of %s failed", self.version, self.contract.use_case)
-            answers = [self._no_answer(first_line(error)) for _ in waiting]
-        for (_, future), answer in zip(waiting, answers, strict=True):
-            _settle(future, answer)
+        answers = self.answer_all([question for question, _ in waiting])
+        for (_, tell), answer in zip(waiting, answers, strict=True):
+            tell(answer)
 
     def _answers(self, questions: list[Question]) -> list[Answer | NoAnswer]:
         scores = self._model.scores(self.reader.arrays(questions))
@@ -80,16 +84,6 @@ class ServedVersion:
 
     def _no_answer(self, reason: str) -> NoAnswer:
         return NoAnswer(f"version {self.version} of {self.contract.use_case} has no answer to this record: {reason}")
-
-
-def _settle(future: asyncio.Future[Answer], answer: Answer | NoAnswer) -> None:
-    # A client that left has cancelled its request.
-    if future.done():
-        return
-    if isinstance(answer, NoAnswer):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
 
 
 @dataclass(frozen=True)

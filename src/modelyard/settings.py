@@ -105,6 +105,13 @@ class Settings(BaseSettings):
     api_heartbeat_seconds: float = Field(default=2, gt=0)
     api_heartbeat_fresh_seconds: float = Field(default=15, gt=0)
     api_body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
+    api_concurrency_limit: int = Field(default=1000, gt=0)
+    api_request_seconds: float = Field(default=30, gt=0)
+    api_commit_seconds: float = Field(default=2, gt=0)
+    api_idempotency_seconds: float = Field(default=24 * 3600, gt=0)
+    api_spool_folder: Path | None = None
+    api_spool_limit_mb: int = Field(default=1024, gt=0)
+    api_keys: str = Field(default="", repr=False)
 
     api_url: str | None = None
     api_key: str | None = Field(default=None, repr=False)
@@ -121,6 +128,11 @@ class Settings(BaseSettings):
     airflow_user: str = "airflow"
     airflow_password: str = Field(default="airflow", repr=False)
     jupyter_token: str = Field(default="modelyard", repr=False)
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where the API keeps rows that the database does not take."""
+        return (self.api_spool_folder or self.home / "spool").expanduser().resolve()
 
     @property
     def home(self) -> Path:

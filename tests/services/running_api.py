@@ -75,8 +75,9 @@ def running_api(arguments: list[str], home: Path, raw_database_url: str, **setti
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     changes = {"modelyard_home": home, "raw_database_url": raw_database_url, "api_port": port} | settings
-    fast = {"api_poll_seconds": 0.1, "api_heartbeat_seconds": 0.2}
-    environment = child_environment({name.upper(): str(value) for name, value in (fast | changes).items()})
+    # On a busy machine a commit may take long; where a test is about that, it says how long.
+    usual = {"api_poll_seconds": 0.1, "api_heartbeat_seconds": 0.2, "api_commit_seconds": 30}
+    environment = child_environment({name.upper(): str(value) for name, value in (usual | changes).items()})
     output = home / f"api-{port}.log"
     with output.open("wb") as log:
         process = subprocess.Popen(

@@ -1,7 +1,6 @@
 """Many requests, one call of the model, and each its own answer; without a process."""
 
 import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,15 +36,16 @@ def counted(tmp_path: Path) -> CountedModel:
     return CountedModel(CompiledModel.load(tmp_path))
 
 
-def ask(model: CountedModel, *turns: list[dict[str, Any]]) -> list[Answer | BaseException]:
+def ask(model: CountedModel, *turns: list[dict[str, Any]]) -> list[Answer | NoAnswer]:
     """The answers to records that are asked in turns."""
 
-    async def asking() -> list[Answer | BaseException]:
+    async def asking() -> list[Answer | NoAnswer]:
         served = ServedVersion(1, cast(CompiledModel, model))
-        answers: list[Answer | BaseException] = []
+        answers: list[Answer | NoAnswer] = []
         for records in turns:
-            questions: list[Coroutine[Any, Any, Answer]] = [served.answer(Question(record)) for record in records]
-            answers += await asyncio.gather(*questions, return_exceptions=True)
+            for record in records:
+                served.ask(Question(record), answers.append)
+            await asyncio.sleep(0)
         return answers
 
     return asyncio.run(asking())
@@ -63,17 +63,6 @@ def test_a_model_that_breaks_is_told_to_each_and_every_one(counted: CountedModel
     for answer in ask(counted, [LOAN_RECORD] * 3):
         assert isinstance(answer, NoAnswer)
         assert "no memory" in str(answer)
-
-
-def test_a_client_that_gives_up_takes_nobody_with_it(counted: CountedModel) -> None:
-    async def asking() -> Answer:
-        served = ServedVersion(1, cast(CompiledModel, counted))
-        leaving, staying = (asyncio.ensure_future(served.answer(Question(LOAN_RECORD))) for _ in range(2))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        return await staying
-
-    assert asyncio.run(asking()).prediction == 1
 
 
 def test_a_score_that_is_no_number_is_no_answer(tmp_path: Path) -> None:

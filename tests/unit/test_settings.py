@@ -40,7 +40,7 @@ def test_no_secret_stands_in_config_env() -> None:
 
 def test_the_defaults_of_secrets_are_documented() -> None:
     defaults = {name: field.default for name, field in Secrets.model_fields.items()}
-    own = {"api_key": "", "aws_access_key_id": "", "aws_secret_access_key": ""}
+    own = {"api_key": "", "api_keys": "", "aws_access_key_id": "", "aws_secret_access_key": ""}
     assert documented_secrets() == {**defaults, **own}
 
 

@@ -1,0 +1,73 @@
+"""Where every request comes in: how many may be under way, who may ask, and the short way to predictions."""
+
+import hashlib
+import hmac
+import logging
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from modelyard.settings import Settings
+from services.api.errors import NotAllowed, Overloaded, answer_to
+from services.api.predictions import PATH, predict
+from services.api.service import Service
+
+LOGGER = logging.getLogger(__name__)
+
+# What probes ask; they are answered always, and to anybody.
+OPEN_PATHS = frozenset({"/live", "/ready"})
+KEY_HEADER = b"x-api-key"
+
+
+class Door:
+    """The API as the server sees it.
+
+    Args:
+        app: Answers everything but predictions.
+        settings: What it is set to.
+
+    Attributes:
+        app: The same.
+        under_way: How many requests are being answered.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self.app = app
+        self.under_way = 0
+        self._limit = settings.api_concurrency_limit
+        self._keys = [key.strip().lower().encode() for key in settings.api_keys.split(",") if key.strip()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or says why it is not answered."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+        elif self._keys and not self._is_allowed(scope):
+            sentence = "this API answers only requests with a key, in the header X-API-Key"
+            await answer_to(NotAllowed(sentence))(scope, receive, send)
+        elif self.under_way >= self._limit:
+            sentence = f"{self._limit} requests are being answered already (API_CONCURRENCY_LIMIT)"
+            await answer_to(Overloaded(sentence))(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.under_way += 1
+        try:
+            if scope["method"] == "POST" and _is_prediction(scope["path"]):
+                service: Service = self.app.state.service
+                await predict(service, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == KEY_HEADER), None)
+        if given is None:
+            return False
+        digest = hashlib.sha256(given).hexdigest().encode()
+        return any(hmac.compare_digest(digest, key) for key in self._keys)
+
+
+def _is_prediction(path: str) -> bool:
+    return path.startswith(PATH) and path[len(PATH) :][:1] in ("", "/")

@@ -1,0 +1,152 @@
+"""Requests that a client sends twice under one key: one row, one answer.
+
+The key is claimed in the database together with the rows, so that of two processes one gets it and the other one gives
+its answer. While the database is away, a key is known to the process that answered it, and to whoever adopts its spool.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import asyncpg
+
+from modelyard.stores.database import statement
+from services.api.database import DATABASE_ERRORS, unavailable
+from services.api.errors import KeyReused, NotKept, Problem, UnusableRequest
+from services.api.rows import Claim
+
+LONGEST_KEY = 200
+# Answers that are remembered, beside the database, each up to this size.
+REMEMBERED = 10_000
+LONGEST_REMEMBERED = 64 * 1024
+
+Name = tuple[str, str]
+
+
+class Answered(NamedTuple):
+    """What was answered to a request with a key, and until when (by this machine's clock) that stands."""
+
+    body_sha256: str
+    answer: bytes
+    until: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request with a key.
+
+    Attributes:
+        use_case: What it asks for.
+        key: The client's name for it.
+        body_sha256: Hash of what it asks.
+    """
+
+    use_case: str
+    key: str
+    body_sha256: str
+
+    @classmethod
+    def of(cls, use_case: str, key: str, path: str, body: bytes) -> "Asked":
+        """A request as it came in.
+
+        Raises:
+            UnusableRequest: The key cannot be one.
+        """
+        if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+            sentence = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
+            raise UnusableRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
+        return cls(use_case, key, hashlib.sha256(path.encode() + b"\n" + body).hexdigest())
+
+    def claim(self, request_id: str, answer: bytes) -> Claim:
+        """What is kept of it with its answer."""
+        return Claim(self.use_case, self.key, self.body_sha256, request_id, answer.decode(), datetime.now(UTC))
+
+
+class Repeats:
+    """Knows the keys that were used.
+
+    Args:
+        pool: Connections to `raw_data`.
+        url: Its URL, for messages.
+        seconds: For how long a key stands for its request.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, url: str, seconds: float) -> None:
+        self._pool = pool
+        self._url = url
+        self._seconds = seconds
+        self._find = statement("find_idempotency_key").text
+        self._known: OrderedDict[Name, Answered] = OrderedDict()
+        self._under_way: dict[Name, tuple[str, asyncio.Future[None]]] = {}
+
+    async def once(self, asked: Asked, answer: Callable[[], Awaitable[tuple[bytes, bool]]]) -> bytes:
+        """The answer to a request, which is worked out unless it was before.
+
+        Args:
+            asked: The request.
+            answer: Works the answer out and has it kept with the key; tells whether the key was still free.
+
+        Raises:
+            KeyReused: The key stands for another request.
+            NotKept: The key was used, and what was answered then cannot be found now.
+        """
+        name = (asked.use_case, asked.key)
+        while running := self._under_way.get(name):
+            _check_same(asked, running[0])
+            await asyncio.shield(running[1])
+        if known := self._remembered(name):
+            _check_same(asked, known.body_sha256)
+            return known.answer
+        done = asyncio.get_running_loop().create_future()
+        self._under_way[name] = asked.body_sha256, done
+        try:
+            return await self._work_out(asked, answer)
+        finally:
+            del self._under_way[name]
+            done.set_result(None)
+
+    def remember(self, claim: Claim) -> None:
+        """Notes a key that is known from elsewhere, such as an adopted spool."""
+        age = (datetime.now(UTC) - claim.created_at).total_seconds()
+        self._remember((claim.use_case, claim.idempotency_key), claim.body_sha256, claim.answer.encode(), age)
+
+    async def _work_out(self, asked: Asked, answer: Callable[[], Awaitable[tuple[bytes, bool]]]) -> bytes:
+        body, is_kept = await answer()
+        if is_kept:
+            self._remember((asked.use_case, asked.key), asked.body_sha256, body, 0)
+            return body
+        return await self._answer_before(asked)
+
+    async def _answer_before(self, asked: Asked) -> bytes:
+        try:
+            found = await self._pool.fetchrow(self._find, asked.use_case, asked.key)
+        except DATABASE_ERRORS as error:
+            raise NotKept(
+                f"the key was used before, and its answer cannot be read: {unavailable(self._url, error)}"
+            ) from error
+        if found is None:
+            raise NotKept("the key was used before, and has just expired")
+        _check_same(asked, found["body_sha256"])
+        return str(found["answer"]).encode()
+
+    def _remembered(self, name: Name) -> Answered | None:
+        known = self._known.get(name)
+        return known if known and known.until > time.monotonic() else None
+
+    def _remember(self, name: Name, body_sha256: str, answer: bytes, age_seconds: float) -> None:
+        if len(answer) > LONGEST_REMEMBERED:
+            return
+        self._known[name] = Answered(body_sha256, answer, time.monotonic() + self._seconds - age_seconds)
+        self._known.move_to_end(name)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+
+def _check_same(asked: Asked, body_sha256: str) -> None:
+    if body_sha256 != asked.body_sha256:
+        raise KeyReused(f"the Idempotency-Key {asked.key!r} was used for another request to {asked.use_case}")
