@@ -17,6 +17,7 @@ LOGGER = logging.getLogger(__name__)
 # What probes ask; they are answered always, and to anybody.
 OPEN_PATHS = frozenset({"/live", "/ready"})
 KEY_HEADER = b"x-api-key"
+BEARER = b"Bearer "
 
 
 class Door:
@@ -42,7 +43,7 @@ class Door:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
         elif self._keys and not self._is_allowed(scope):
-            sentence = "this API answers only requests with a key, in the header X-API-Key"
+            sentence = "this API answers only requests with a key, in the header X-API-Key or Authorization: Bearer"
             await answer_to(NotAllowed(sentence))(scope, receive, send)
         elif self.under_way >= self._limit:
             sentence = f"{self._limit} requests are being answered already (API_CONCURRENCY_LIMIT)"
@@ -62,9 +63,8 @@ class Door:
             self.under_way -= 1
 
     def _is_allowed(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == KEY_HEADER), None)
-        if given is None:
-            return False
+        headers = dict(scope["headers"])
+        given = headers.get(KEY_HEADER) or headers.get(b"authorization", b"").removeprefix(BEARER)
         digest = hashlib.sha256(given).hexdigest().encode()
         return any(hmac.compare_digest(digest, key) for key in self._keys)
 

@@ -136,7 +136,7 @@ def answer_to(error: RequestError) -> JSONResponse:
     wait = error.retry_after_seconds
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if error.status == NotAllowed.status:
-        headers["WWW-Authenticate"] = "ApiKey"
+        headers["WWW-Authenticate"] = "Bearer"
     return _answer(error.status, error.detail, headers)
 
 
