@@ -72,7 +72,7 @@ def frame(rows: int) -> pd.DataFrame:
 
 def test_the_three_features_are_what_they_were_defined_as() -> None:
     records = frame(500).fillna(0)
-    step = derived_features(USE_CASE.contract(), list(records))
+    step = derived_features(USE_CASE.contract(), USE_CASE.contract().names)
     assert step is not None
     derived = step.fit_transform(records.to_numpy())
     exact = records.astype(np.float64)
