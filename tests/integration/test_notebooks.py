@@ -58,7 +58,7 @@ def run(
 
 
 def test_the_exploring_notebook_runs(run: Any) -> None:
-    assert "small_forest" in run("explore_loan_approval.ipynb")
+    assert "approved" in run("explore_loan_approval.ipynb")
     [found] = mlflow.search_runs(experiment_names=["explored"], output_format="list")
     assert found.data.metrics["test_roc_auc"] > 0.7
 

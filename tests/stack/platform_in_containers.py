@@ -64,6 +64,14 @@ class Stack:
         """What a program says that runs in a service's container."""
         return self.compose("exec", "-T", service, "python", "-", stdin=program).strip()
 
+    def predict_example(self, use_case: str) -> dict[str, Any]:
+        """The API's answer to the example that the model in production came with."""
+        with httpx.Client(base_url=self.url("API_PORT"), trust_env=False, timeout=30) as client:
+            described = client.get("/info").raise_for_status().json()["use_cases"][use_case]
+            response = client.post(f"/predict/{use_case}", json=described["example"])
+        answer: dict[str, Any] = response.raise_for_status().json()
+        return answer
+
     def predict(self) -> dict[str, Any]:
         """An answer of the API."""
         response = httpx.post(f"{self.url('API_PORT')}/predict", json=RECORD, trust_env=False, timeout=30)

@@ -235,6 +235,16 @@ def test_the_explorer_changes_nothing_and_jupyter_runs_the_notebook_as_the_hosts
         result.unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize("use_case", ["credit_risk", "iris"])
+def test_another_use_case_waits_until_it_is_started_and_then_answers(stack: Stack, use_case: str) -> None:
+    assert stack.runs(f"{use_case}.load_raw_data") == []
+    stack.compose("exec", "-T", "airflow-scheduler", "airflow", "dags", "unpause", f"{use_case}.load_raw_data")
+    stack.wait_for_training(use_case)
+    answer = stack.predict_example(use_case)
+    found = f"select use_case, model_version from predictions where request_id = '{answer['request_id']}'"
+    assert stack.psql("raw_data", found) == [f"{use_case}|{answer['model_version']}"]
+
+
 def test_a_use_case_of_ones_own_runs_without_a_new_image(stack: Stack, tmp_path: Path) -> None:
     source = (REPOSITORY / "src/modelyard/usecases/loan_approval.py").read_text(encoding="utf-8")
     own = source.replace('name="loan_approval",\n    title', 'name="own_loans",\n    title')
