@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 USE_CASE ?=
 SOURCE ?=
+PROFILE ?=
 MODELYARD_HOME ?= .modelyard
 export MODELYARD_HOME
 
@@ -25,8 +26,13 @@ help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: demo
-demo: $(VENV)/.local ## Run the whole loop once and show it (USE_CASE=name SOURCE=file.csv)
-	@$(BIN)/modelyard demo $(if $(USE_CASE),--use-case "$(USE_CASE)") $(if $(SOURCE),--source "$(SOURCE)")
+demo: $(VENV)/.local ## Run the whole loop once and show it (USE_CASE=name SOURCE=file.csv PROFILE=name)
+	@extra=$$($(BIN)/modelyard extra $(if $(USE_CASE),--use-case "$(USE_CASE)")); [ -z "$$extra" ] || $(MAKE) "$$extra"
+	@$(BIN)/modelyard demo $(if $(USE_CASE),--use-case "$(USE_CASE)") $(if $(SOURCE),--source "$(SOURCE)") $(if $(PROFILE),--profile "$(PROFILE)")
+
+# What a use case may name as its extra.
+.PHONY: tensorflow
+tensorflow: $(VENV)/.tensorflow ## Install what models of pictures are trained with
 
 .PHONY: up-local
 up-local: $(VENV)/.local ## Start the platform as native processes
@@ -81,6 +87,11 @@ $(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python | $(UV)
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
 	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.tensorflow: requirements/local-tensorflow.txt $(VENV)/.local
+	@echo "installing TensorFlow into $(VENV) (1.4 GB; about a minute)" >&2
+	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/local-tensorflow.txt
 	@touch $@
 
 $(VENV)/.python: | $(UV)

@@ -63,6 +63,16 @@ def use_case_dag(use_case: UseCase, name: str, doc: str, **more: Any) -> DAG:
     )
 
 
+def load_params(use_case: UseCase) -> dict[str, Param]:
+    """What can be chosen when a load is started, each an option of the step."""
+    source = Param(None, type=["null", "string"], description=f"A path or URL; else {use_case.source}")
+    if not use_case.profiles:
+        return {"source": source}
+    profiles = [None, *use_case.profiles]
+    about = "Another set of records of the use case, with the parameters for it; else the one without a name"
+    return {"source": source, "profile": Param(None, enum=profiles, type=["null", "string"], description=about)}
+
+
 def load_raw_data(settings: Settings, use_case: UseCase) -> DAG:
     """The DAG that brings records in, on the use case's schedule."""
     with use_case_dag(
@@ -72,10 +82,10 @@ def load_raw_data(settings: Settings, use_case: UseCase) -> DAG:
         schedule=use_case.schedule if settings.schedules_enabled else None,
         # The others start with this one: it alone decides whether a use case runs by itself.
         is_paused_upon_creation=use_case.name != settings.default_use_case,
-        params={"source": Param(None, type=["null", "string"], description=f"A path or URL; else {use_case.source}")},
+        params=load_params(use_case),
     ) as dag:
-        source = "{{ '--source=' ~ params.source if params.source else '' }}"
-        step(settings, use_case, "load", options=[source], updates=raw_data(use_case))
+        options = [f"{{{{ '--{name}=' ~ params.{name} if params.{name} else '' }}}}" for name in load_params(use_case)]
+        step(settings, use_case, "load", options=options, updates=raw_data(use_case))
     return dag
 
 

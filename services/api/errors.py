@@ -67,6 +67,18 @@ class BodyTooLarge(RequestError):
     status = 413
 
 
+class NotAPicture(RequestError):
+    """The file is no picture of a kind that is read."""
+
+    status = 415
+
+
+class FromAnotherSite(RequestError):
+    """A page of another site had a browser send this."""
+
+    status = 403
+
+
 class UnusableRequest(RequestError):
     """The body is not a record that the model takes."""
 

@@ -1,11 +1,13 @@
 """The OpenAPI document: what FastAPI knows of the routes, and a typed `predict` for each use case that is served."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api.schemas import Schema, answer_schema, record_schema
+from services.api.schemas import Schema, answer_schema, form_schema, record_schema
 from services.api.serving import Models, ServedVersion
 
 TAG = "predictions"
@@ -15,6 +17,11 @@ ERRORS = {
     422: "The body is not a record that the model takes; each problem names its field.",
     500: "The model has no answer to this record.",
     503: "No model answers yet, or the prediction could not be kept. Try again after `Retry-After` seconds.",
+}
+OF_FILES = {
+    403: "A page of another site sent the form.",
+    413: "The body is too large, or the picture has too many pixels.",
+    415: "The file is no picture of a kind that is read.",
 }
 SENTENCE: Schema = {
     "title": "Error",
@@ -94,19 +101,27 @@ def _operation(use_case: str, served: ServedVersion) -> dict[str, Any]:
     answer = {"description": "The prediction; it has been kept.", "content": json_content(f"{use_case}_answer")}
     return operation | {
         "operationId": f"predict_{use_case}",
-        "requestBody": {"required": True, "content": json_content(f"{use_case}_record")},
-        "responses": {"200": answer, **_error_responses()},
+        "requestBody": {"required": True, "content": _bodies(use_case, served)},
+        "responses": {"200": answer, **_error_responses(OF_FILES if served.reader.takes_files else {})},
     }
+
+
+def _bodies(use_case: str, served: ServedVersion) -> dict[str, Any]:
+    record = json_content(f"{use_case}_record")
+    if not served.reader.takes_files:
+        return record
+    # First, as a person who tries it out has a file.
+    return {"multipart/form-data": {"schema": form_schema(served.contract)}} | record
 
 
 def _described(summary: str, description: str) -> dict[str, Any]:
     return {"tags": [TAG], "summary": summary, "description": description}
 
 
-def _error_responses() -> dict[str, Any]:
+def _error_responses(more: Mapping[int, str] = MappingProxyType({})) -> dict[str, Any]:
     return {
         str(status): {"description": text, "content": json_content("Problems" if status == 422 else "Error")}
-        for status, text in ERRORS.items()
+        for status, text in sorted({**ERRORS, **more}.items())
     }
 
 

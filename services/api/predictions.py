@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 from uuid_utils import uuid7
 
-from modelyard.contract import Answer, TaskKind
-from services.api.errors import BodyTooLarge, NoAnswer, RequestError, TooSlow, answer_to, unexpected
+from modelyard.contract import Answer
+from services.api.errors import BodyTooLarge, FromAnotherSite, NoAnswer, RequestError, TooSlow, answer_to, unexpected
 from services.api.idempotency import Asked
-from services.api.questions import JSON, Question
+from services.api.questions import JSON, Question, is_json
 from services.api.rows import PRODUCTION, Kept, Row
 from services.api.service import Service
 from services.api.serving import ServedVersion
@@ -62,13 +63,28 @@ async def _answered(service: Service, scope: Scope, receive: Receive) -> bytes:
     use_case = scope["path"][len(PATH) :].strip("/")
     served = service.models.serving(use_case or service.models.default_use_case)
     headers: Headers = dict(scope["headers"])
-    body = await read_body(receive, headers, service.settings.api_body_limit_bytes)
-    question = served.reader.read(body, headers.get(b"content-type", b"").decode("latin-1"))
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    _check_is_ours(headers, content_type)
+    body = await read_body(receive, headers, service.settings.body_limit(files=served.reader.takes_files))
+    question = await served.read(body, content_type)
     key = headers.get(b"idempotency-key")
     if key is None:
         return (await _kept(service, Single(served, question, started)))[0]
     asked = Asked.of(served.contract.use_case, key.decode("latin-1"), PATH, body)
     return await service.repeats.once(asked, lambda: _kept(service, Single(served, question, started, asked)))
+
+
+def _check_is_ours(headers: Headers, content_type: str) -> None:
+    """Refuses what a page of another site sends: of a form, the browser does not ask first whether it may.
+
+    Raises:
+        FromAnotherSite: It comes from such a page.
+    """
+    origin = headers.get(b"origin")
+    if origin is None or is_json(content_type):
+        return
+    if urlsplit(origin).netloc != headers.get(b"host"):
+        raise FromAnotherSite(f"a page of {origin.decode('latin-1')} cannot send forms to this service")
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
@@ -176,14 +192,13 @@ def make_row(
 
 def answer_content(served: ServedVersion, request_id: str, question: Question, answer: Answer) -> dict[str, Any]:
     """What is answered."""
-    contract = served.contract
     content: dict[str, Any] = {
         "prediction": answer.prediction,
         "probability": answer.probability,
         "model_version": served.version,
         "request_id": request_id,
-        "warnings": contract.warnings(question.record),
+        "warnings": served.reader.warnings(question),
     }
-    if contract.kind is not TaskKind.BINARY and answer.probabilities:
+    if len(served.contract.target.classes) > 2:
         content["probabilities"] = answer.probabilities
     return content

@@ -1,9 +1,9 @@
 """What is asked of a model: how the body of a request becomes a question, whatever kind of input the model takes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from modelyard.contract import Arrays, Contract, Value
+from modelyard.contract import Arrays, Contract
 from services.api.errors import Problem, UnusableRequest
 from services.api.records import RecordReader
 
@@ -17,15 +17,23 @@ class Question(NamedTuple):
         record: The features as they are kept with the answer.
         key: What names the record, if something does.
         arrays: The model's inputs of this one record, where they are not made from `record`.
+        remarks: What is remarkable about it, where that is not told from `record`.
     """
 
-    record: dict[str, Value]
+    record: dict[str, Any]
     key: str | None = None
     arrays: Arrays | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
-    """Reads the bodies of requests for one version of a model."""
+    """Reads the bodies of requests for one version of a model.
+
+    Attributes:
+        takes_files: Whether bodies are large, and reading and answering one takes so long that others should not wait.
+    """
+
+    takes_files: bool
 
     def read(self, body: bytes, content_type: str) -> Question:
         """The question in a body.
@@ -37,9 +45,17 @@ class Reader(Protocol):
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The model's inputs of some questions, one row for each."""
 
+    def warnings(self, question: Question) -> list[str]:
+        """A sentence for each value that the model has never seen the like of."""
+
 
 def make_reader(contract: Contract) -> Reader:
     """The reader for what a model takes."""
+    if contract.features[0].is_image:
+        # Only here: an API without models of pictures need not load their library.
+        from services.api.images import PictureReader
+
+        return PictureReader(contract)
     return TableReader(contract)
 
 
@@ -49,6 +65,8 @@ class TableReader:
     Args:
         contract: What the model takes.
     """
+
+    takes_files = False
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -64,6 +82,16 @@ class TableReader:
         """A column of shape (questions, 1) for each feature."""
         return self._contract.to_arrays([question.record for question in questions])
 
+    def warnings(self, question: Question) -> list[str]:
+        """A sentence for each value that the model has never seen the like of."""
+        return self._contract.warnings(question.record)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body is said to be JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == JSON or kind.endswith("+json")
+
 
 def check_is_json(content_type: str) -> None:
     """Returns when a body is said to be JSON.
@@ -72,7 +100,6 @@ def check_is_json(content_type: str) -> None:
         UnusableRequest: It is not. Any page can have a browser send other types, and none, without asking first
             whether it may.
     """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind != JSON and not kind.endswith("+json"):
+    if not is_json(content_type):
         sentence = f"the body must be JSON, sent with the header Content-Type: {JSON}"
         raise UnusableRequest([Problem(type="content_type", loc=["body"], msg=sentence)])

@@ -29,8 +29,23 @@ def record_schema(contract: Contract) -> Schema:
         "properties": key | {f.name: _feature_schema(f, contract.example.get(f.name)) for f in contract.features},
         "required": [feature.name for feature in contract.features if not feature.nullable],
         "additionalProperties": False,
-        **({"examples": [contract.example]} if contract.example else {}),
+        **({"examples": [contract.example]} if contract.example and not contract.features[0].is_image else {}),
     }
+
+
+def form_schema(contract: Contract) -> Schema:
+    """The schema of a form with a file, for a model of pictures."""
+    key = {contract.key: KEY} if contract.key else {}
+    return {
+        "title": f"{contract.title or contract.use_case}: form",
+        "type": "object",
+        "properties": key | {f.name: _described_file(f) for f in contract.features},
+        "required": contract.names,
+    }
+
+
+def _described_file(feature: Feature) -> Schema:
+    return {"title": feature.label, "description": feature.help, "type": "string", "format": "binary"}
 
 
 def answer_schema(contract: Contract) -> Schema:
@@ -62,7 +77,7 @@ def _feature_schema(feature: Feature, example: Value) -> Schema:
             schema["enum"] = [*schema["enum"], None]
     if feature.unit:
         schema["x-unit"] = feature.unit
-    if example is not None:
+    if example is not None and not feature.is_image:
         schema["examples"] = [example]
     return schema
 
@@ -73,6 +88,8 @@ def _value_schema(feature: Feature) -> Schema:
         return {"type": [feature.type.value], "minimum": low, "maximum": high}
     if feature.type is FeatureType.BOOLEAN:
         return {"type": ["boolean", "integer"], "enum": [True, False, 0, 1]}
+    if feature.is_image:
+        return {"type": ["string"], "minLength": 1, "contentEncoding": "base64", "contentMediaType": "image/*"}
     if feature.categories:
         return {"type": ["string"], "enum": list(feature.categories)}
     return {"type": ["string"], "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": TEXT_PATTERN}

@@ -16,6 +16,9 @@ from services.api.questions import Question, Reader, make_reader
 
 LOGGER = logging.getLogger(__name__)
 
+# Of one model: a decoded picture takes up to some hundred megabytes.
+FILES_AT_A_TIME = 2
+
 
 Tell = Callable[[Answer | NoAnswer], None]
 
@@ -46,14 +49,34 @@ class ServedVersion:
         self.loaded_at = datetime.now(UTC)
         self._model = model
         self._waiting: list[tuple[Question, Tell]] = []
+        self._threads = asyncio.Semaphore(FILES_AT_A_TIME)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, body: bytes, content_type: str) -> Question:
+        """The question in a body.
+
+        Raises:
+            RequestError: There is none that the model can answer.
+        """
+        if not self.reader.takes_files:
+            return self.reader.read(body, content_type)
+        async with self._threads:
+            return await asyncio.to_thread(self.reader.read, body, content_type)
 
     def ask(self, question: Question, tell: Tell) -> None:
         """Has a question answered at the end of this turn of the loop, together with all others of the turn.
+
+        A question with a file is answered in a thread, since a network takes longer than others should wait.
 
         Args:
             question: The question.
             tell: Called with the answer, or with why there is none. It must not raise.
         """
+        if self.reader.takes_files:
+            task = asyncio.get_running_loop().create_task(self._answer_in_thread(question, tell))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._answer_waiting)
         self._waiting.append((question, tell))
@@ -72,6 +95,11 @@ class ServedVersion:
         answers = self.answer_all([question for question, _ in waiting])
         for (_, tell), answer in zip(waiting, answers, strict=True):
             tell(answer)
+
+    async def _answer_in_thread(self, question: Question, tell: Tell) -> None:
+        async with self._threads:
+            [answer] = await asyncio.to_thread(self.answer_all, [question])
+        tell(answer)
 
     def _answers(self, questions: list[Question]) -> list[Answer | NoAnswer]:
         scores = self._model.scores(self.reader.arrays(questions))

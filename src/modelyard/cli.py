@@ -23,7 +23,7 @@ from modelyard.settings import (
     reach_this_machine_directly,
     read_settings,
 )
-from modelyard.steps.platform import Platform
+from modelyard.steps.platform import Platform, in_loaded_profile
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
 
@@ -45,6 +45,9 @@ Step = Callable[[UseCase, Platform, str], BaseModel]
 def load(
     use_case: UseCaseName,
     source: Annotated[str | None, typer.Option(help="File or URL of the records; else what the use case says.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="The profile of the use case that they are of; the next steps follow.")
+    ] = None,
     run: PipelineRun = None,
 ) -> None:
     """Load records into the raw database: idempotent, bad ones quarantined."""
@@ -54,11 +57,12 @@ def load(
 
     use_object_store(read_settings())
 
-    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
-        settings = platform.settings
+    def step(declared: UseCase, platform: Platform, _: str) -> BaseModel:
+        settings, found = platform.settings, declared.in_profile(profile)
         where = source if source is not None else resolve(found.source, settings.data_url)
-        result = load(found, where, platform.raw, settings.allowed_bad_share)
-        if settings.accepted_files_url:
+        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects)
+        # Pictures are kept one by one.
+        if settings.accepted_files_url and not found.has_pictures:
             keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}")
         return result
 
@@ -70,7 +74,10 @@ def preprocess(use_case: UseCaseName, run: PipelineRun = None) -> None:
     """Make a snapshot of the newest records, parted into training, validation and test."""
     from modelyard.steps.preprocess import preprocess
 
-    _run_step("preprocess", use_case, run, lambda found, p, _: preprocess(found, p.raw, p.clean), tracking=False)
+    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
+        return preprocess(found, platform.raw, platform.clean, platform.objects)
+
+    _run_step("preprocess", use_case, run, step, tracking=False)
 
 
 @app.command()
@@ -181,12 +188,24 @@ def status(
 def demo(
     use_case: Annotated[str | None, typer.Option("--use-case", help="Which use case; else the default one.")] = None,
     source: Annotated[str | None, typer.Option(help="File or URL of the records; else what the use case says.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Its profile; else its sample, if it has one and no source is given.")
+    ] = None,
 ) -> None:
     """Run the whole loop once, from records to a logged prediction, and show it."""
     from modelyard.local.demo import run_demo
 
     settings = read_settings()
-    raise typer.Exit(run_demo(settings, use_case or settings.default_use_case, source))
+    raise typer.Exit(run_demo(settings, use_case or settings.default_use_case, source, profile))
+
+
+@app.command()
+def extra(
+    use_case: Annotated[str | None, typer.Option("--use-case", help="Which use case; else the default one.")] = None,
+) -> None:
+    """Print the extra of this package that a use case's training needs; nothing, if it needs none."""
+    settings = read_settings()
+    typer.echo(_find(use_case or settings.default_use_case, settings).extra or "")
 
 
 @app.command("up-local")
@@ -275,7 +294,8 @@ def _connect(stack: ExitStack, *, tracking: bool) -> Platform:
 
 def _keep_and_print(step: str, use_case: str, run: str, platform: Platform, work: Step, part: str = "") -> BaseModel:
     started = time.perf_counter()
-    result = work(_find(use_case, platform.settings), platform, run)
+    found = _find(use_case, platform.settings)
+    result = work(found if step == "load" else in_loaded_profile(found, platform.results, run), platform, run)
     seconds = time.perf_counter() - started
     platform.results.keep(run, use_case, step, result, seconds, part)
     line = {"run": run, "step": step, "use_case": use_case, "seconds": round(seconds, 3)}

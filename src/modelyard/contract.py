@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Value = float | int | bool | str | None
 Label = int | str
-Record = Mapping[str, Value]
+Pixels = NDArray[np.uint8]
+# A picture is its pixels, or in JSON the base64 text of its file.
+Record = Mapping[str, Value | Pixels]
 Arrays = dict[str, NDArray[Any]]
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
@@ -92,9 +94,9 @@ class Seen(Frozen):
     Attributes:
         count: Records in the training part.
         missing: Records of it without a value.
-        minimum: Smallest value of a numeric feature.
-        maximum: Largest value of a numeric feature.
-        mean: Mean of a numeric feature.
+        minimum: Smallest value of a numeric feature; of images, the smallest mean brightness.
+        maximum: Largest value of a numeric feature; of images, the largest mean brightness.
+        mean: Mean of a numeric feature, or of the images' brightness.
         deciles: The nine cuts that part a numeric feature's values into ten equal shares.
         shares: Share of the records with each value of a category.
     """
@@ -165,11 +167,35 @@ class Feature(Frozen):
         return self.type is FeatureType.IMAGE
 
     @property
+    def image_shape(self) -> Shape:
+        """An image's height, width and channels.
+
+        Raises:
+            TypeError: It is no image.
+        """
+        if self.shape is None:
+            raise TypeError(f"{self.name} is no image")
+        return self.shape
+
+    @property
     def label(self) -> str:
         """Its name for people."""
         return self.title or self.name.replace("_", " ").capitalize()
 
-    def unusual(self, value: Value) -> str | None:
+    def pixels(self, value: Value | Pixels) -> Pixels:
+        """An image's pixels in its shape, from its pixels or from the base64 text of its file.
+
+        Raises:
+            BadInput: The text is not that of a picture that can be used.
+        """
+        if isinstance(value, np.ndarray):
+            return value
+        # Only here: nothing else in a contract needs the library of pictures.
+        from modelyard.pictures import from_base64, read_picture
+
+        return read_picture(from_base64(str(value)), self.image_shape).pixels
+
+    def unusual(self, value: Value | Pixels) -> str | None:
         """Says in a sentence how a valid value differs from all that the model was trained on, if it does."""
         if value is None or self.seen is None:
             return None
@@ -177,12 +203,12 @@ class Feature(Frozen):
             return None if str(value) in self.seen.shares else f"{self.name}: the model was trained without {value!r}"
         if self.seen.minimum is None or self.seen.maximum is None:
             return None
-        number = float(value)
+        number = brightness(self.pixels(value)) if self.is_image else float(value)
         if self.seen.minimum <= number <= self.seen.maximum:
             return None
         return (
-            f"{self.name}: {number:g} is outside of what the model was trained on "
-            f"({self.seen.minimum:g} to {self.seen.maximum:g})"
+            f"{self.name}: {'a mean brightness of ' if self.is_image else ''}{number:g} is outside of what the model "
+            f"was trained on ({self.seen.minimum:g} to {self.seen.maximum:g})"
         )
 
 
@@ -324,7 +350,7 @@ class Contract(Frozen):
         """The features' names in order."""
         return [feature.name for feature in self.features]
 
-    def with_seen(self, seen: Mapping[str, Seen], example: Record) -> "Contract":
+    def with_seen(self, seen: Mapping[str, Seen], example: Mapping[str, Value]) -> "Contract":
         """A copy that carries the statistics of a training part and an example record."""
         features = tuple(f.model_copy(update={"seen": seen[f.name]}) for f in self.features)
         return self.model_copy(update={"features": features, "example": dict(example)})
@@ -332,7 +358,8 @@ class Contract(Frozen):
     def to_arrays(self, records: Sequence[Record]) -> Arrays:
         """Records as the model's inputs, a column of shape (records, 1) for each feature.
 
-        Numbers, integers and booleans are float32, missing ones NaN; categories are text, missing ones empty.
+        Numbers, integers and booleans are float32, missing ones NaN; categories are text, missing ones empty. Images
+        are uint8 of shape (records, height, width, channels).
         """
         return {f.name: _column(f, [record.get(f.name) for record in records]) for f in self.features}
 
@@ -385,11 +412,18 @@ class Contract(Frozen):
         return broken + [f"class {label} was lost" for label in lost]
 
 
+def brightness(pixels: Pixels) -> float:
+    """How bright an image is on average, from 0 (black) to 255 (white), to a tenth."""
+    return round(float(pixels.mean()), 1)
+
+
 def _open(limit: float | None, otherwise: float) -> float:
     return otherwise if limit is None else limit
 
 
-def _column(feature: Feature, values: Sequence[Value]) -> NDArray[Any]:
+def _column(feature: Feature, values: Sequence[Value | Pixels]) -> NDArray[Any]:
+    if feature.is_image:
+        return np.stack([feature.pixels(value) for value in values])
     if feature.is_numeric:
         numbers = [math.nan if value is None else value for value in values]
         return np.array(numbers, dtype=np.float32).reshape(-1, 1)

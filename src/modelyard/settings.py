@@ -23,6 +23,8 @@ STEP_SETTINGS = {
     "default_use_case",
     "data_url",
     "accepted_files_url",
+    "objects_url",
+    "pretrained_weights",
     "aws_endpoint_url",
     "aws_default_region",
     "aws_access_key_id",
@@ -79,6 +81,8 @@ class Settings(BaseSettings):
     default_use_case: str = "loan_approval"
     data_url: str = "data"
     accepted_files_url: str | None = None
+    objects_url: str | None = None
+    pretrained_weights: str | None = None
 
     aws_endpoint_url: str | None = None
     aws_default_region: str | None = None
@@ -105,6 +109,7 @@ class Settings(BaseSettings):
     api_heartbeat_seconds: float = Field(default=2, gt=0)
     api_heartbeat_fresh_seconds: float = Field(default=15, gt=0)
     api_body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
+    api_picture_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     api_concurrency_limit: int = Field(default=1000, gt=0)
     api_request_seconds: float = Field(default=30, gt=0)
     api_commit_seconds: float = Field(default=2, gt=0)
@@ -128,6 +133,10 @@ class Settings(BaseSettings):
     airflow_user: str = "airflow"
     airflow_password: str = Field(default="airflow", repr=False)
     jupyter_token: str = Field(default="modelyard", repr=False)
+
+    def body_limit(self, *, files: bool) -> int:
+        """How many bytes the body of a request may have, by whether it may be a file."""
+        return self.api_picture_limit_bytes if files else self.api_body_limit_bytes
 
     @property
     def spool_folder(self) -> Path:
@@ -206,7 +215,7 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     values["modelyard_home"] = settings.home
     if settings.use_cases_path is not None:
         values["use_cases_path"] = settings.use_cases_path.resolve()
-    for folder in ("data_url", "accepted_files_url"):
+    for folder in ("data_url", "accepted_files_url", "objects_url"):
         if folder in values and "://" not in values[folder]:
             values[folder] = Path(values[folder]).resolve()
     # What has parts is read from the environment as JSON.

@@ -201,6 +201,11 @@ class UseCase(Frozen):
         """What its records are kept under: its name, of a profile followed by the profile's."""
         return f"{self.name}__{self.profile}" if self.profile else self.name
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its records are pictures, which are kept as files and not in tables."""
+        return self.kind is TaskKind.IMAGE
+
     def in_profile(self, name: str | None) -> "UseCase":
         """The use case in one of its profiles; None: as it is.
 

@@ -51,13 +51,14 @@ class Stage(NamedTuple):
     check: Callable[[], None]
 
 
-def run_demo(settings: Settings, use_case_name: str, source: str | None) -> int:
+def run_demo(settings: Settings, use_case_name: str, source: str | None, profile: str | None = None) -> int:
     """Runs the loop of a use case once, shows it, and writes `demo.json` into the home.
 
     Args:
         settings: Say where. The services get free ports, unless the platform of this home is up: then they are its.
         use_case_name: The use case.
         source: File or URL of its records; None: what the use case says.
+        profile: The profile of the use case; None: without a source its sample, if it has one.
 
     Returns:
         The exit code: 0 when a version serves and has answered, 3 when the gate refused, else 1.
@@ -67,6 +68,7 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None) -> int:
     file.unlink(missing_ok=True)
     try:
         use_case, where = find_use_case(use_case_name, settings.use_cases_path), _absolute(source)
+        use_case = use_case.in_profile(profile or (None if source else use_case.sample))
         with _stage(settings, progress) as stage:
             story = _play(use_case, where, stage, progress)
             show(story)
@@ -160,9 +162,9 @@ def _engine(postgres: Postgres, database: str) -> Iterator[Engine]:
 
 
 def _rows(use_case: UseCase, raw: Engine, clean: Engine) -> dict[str, int]:
-    counts = RawStore(raw).counts(use_case.name)
+    counts = RawStore(raw).counts(use_case.name, use_case.data_name)
     return {name: counts[name] for name in ("raw", "rejected")} | {
-        "clean": CleanStore(clean).count(use_case.name),
+        "clean": CleanStore(clean).count(use_case.data_name),
         "predictions": counts["predictions"],
     }
 

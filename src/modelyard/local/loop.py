@@ -62,7 +62,8 @@ class Loop:
         dag_ids = [f"{self._use_case.name}.{name}" for name in DAGS]
         self._wait_until_known(dag_ids, parsed_since)
         with self._unpaused(dag_ids):
-            run = self._airflow.trigger(dag_ids[0], {"source": source} if source else {})
+            chosen = {"source": source, "profile": self._use_case.profile}
+            run = self._airflow.trigger(dag_ids[0], {name: value for name, value in chosen.items() if value})
             # As the DAGs make it for a run that was started by hand.
             self._key = f"{run.dag_id}/{run.run_id}"
             self._follow(run)

@@ -14,7 +14,7 @@ from modelyard.local.postgres import Postgres, PostgresServer
 from modelyard.local.services import stores
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
-from modelyard.steps.platform import Platform
+from modelyard.steps.platform import Platform, in_loaded_profile
 from modelyard.usecase import find_use_cases
 
 DATABASES = ("raw_data", "clean_data")
@@ -111,8 +111,12 @@ def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
     with ExitStack() as stack:
         platform = stack.enter_context(stores(settings, tracking=False))
         versions = _in_production(settings, platform)
-        names = sorted(find_use_cases(settings.use_cases_path))
-        rows = {name: platform.raw.counts(name) | {"clean": platform.clean.count(name)} for name in names}
+        use_cases = find_use_cases(settings.use_cases_path)
+        names = sorted(use_cases)
+        kept = {name: in_loaded_profile(use_cases[name], platform.results, None).data_name for name in names}
+        rows = {
+            name: platform.raw.counts(name, kept[name]) | {"clean": platform.clean.count(kept[name])} for name in names
+        }
     return tuple(
         UseCaseStatus(name=name, in_production=versions.get(name), rows=rows[name])
         for name in names

@@ -16,6 +16,9 @@ from modelyard.usecase import UseCase
 # For a reader whose window has no width: a log.
 LOG_WIDTH = 140
 
+# Of a value; only pictures are longer.
+SHOWN_CHARACTERS = 200
+
 Facts = dict[str, Any]
 
 
@@ -165,4 +168,9 @@ def _row(prediction: Prediction) -> Table:
 
 
 def _lines(facts: Facts) -> str:
-    return "\n".join(f"{name}: {json.dumps(value)}" for name, value in facts.items())
+    return "\n".join(f"{name}: {_short(json.dumps(value))}" for name, value in facts.items())
+
+
+def _short(text: str) -> str:
+    """A text as it can be shown: of a picture in base64, the beginning."""
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"

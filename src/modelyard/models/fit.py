@@ -1,6 +1,6 @@
 """From a candidate and the three parts of a snapshot to a fitted, judged and compiled model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,7 @@ class Fitted:
     """A fitted model and all that is known of it.
 
     Attributes:
-        pipeline: The fitted scikit-learn pipeline.
+        pipeline: The fitted scikit-learn pipeline, or Keras model.
         contract: What it takes and gives, with the training part's statistics and the threshold.
         files: What travels with the model, by name: contract, compiled model, example.
         agreement: How far the compiled model is from the fitted one on the test part.
@@ -39,9 +39,10 @@ class Fitted:
         test: Metrics on the test part.
         baseline: A dummy's metrics on the test part.
         test_scores: The fitted model's scores on the test part.
+        history: What was measured after each epoch, by name, of a model that is fitted in epochs.
     """
 
-    pipeline: Pipeline
+    pipeline: Any
     contract: Contract
     files: dict[str, bytes]
     agreement: Agreement
@@ -49,6 +50,7 @@ class Fitted:
     test: dict[str, float]
     baseline: dict[str, float]
     test_scores: NDArray[np.floating[Any]]
+    history: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def primary_metric(self) -> str:
@@ -80,8 +82,8 @@ def fit(
     """
     contract = describe(use_case.contract(), train)
     pipeline = make_pipeline(candidate, contract, use_case.seed)
-    drawn = _drawn(use_case, candidate, contract, train, day)
-    pipeline.fit(drawn[contract.names], drawn[contract.target.name])
+    learnt = drawn(use_case, candidate, contract, train, day)
+    pipeline.fit(learnt[contract.names], learnt[contract.target.name])
     contract = _with_threshold(contract, pipeline, validation)
     scores = fitted_scores(pipeline, contract, test)
     files = {
@@ -101,9 +103,10 @@ def fit(
     )
 
 
-def _drawn(
+def drawn(
     use_case: UseCase, candidate: Candidate, contract: Contract, train: pd.DataFrame, day: date | None
 ) -> pd.DataFrame:
+    """Those records of the training part that a candidate is fitted on."""
     if day is not None:
         train = bootstrap(train, use_case.seed, day)
     if candidate.positive_share is not None:
@@ -120,11 +123,16 @@ def dummy_scores(contract: Contract, train: pd.DataFrame, test: pd.DataFrame) ->
 
 def compiled_scores(files: dict[str, bytes], test: pd.DataFrame) -> NDArray[np.floating[Any]]:
     """What the compiled model, read from its files as the API reads them, says of the test part."""
+    model = loaded(files)
+    return model.scores(frame_arrays(model.contract, test))
+
+
+def loaded(files: dict[str, bytes]) -> CompiledModel:
+    """A compiled model, read from its files as the API reads them."""
     with TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        model = CompiledModel.load(Path(folder))
-    return model.scores(frame_arrays(model.contract, test))
+        return CompiledModel.load(Path(folder))
 
 
 def pictures(fitted: Fitted, test: pd.DataFrame, seed: int) -> dict[str, Figure]:

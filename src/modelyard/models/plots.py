@@ -1,6 +1,6 @@
 """Pictures of how a model does, for MLflow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from modelyard.contract import Contract, TaskKind
 # Importance is measured by shuffling a feature; more records do not change the picture.
 IMPORTANCE_RECORDS = 1000
 IMPORTANCE_REPEATS = 5
+# Of a network's history.
+CURVES = ("loss", "accuracy", "learning_rate")
 SCORINGS = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "roc_auc_ovr", TaskKind.REGRESSION: "r2"}
 
 
@@ -64,6 +66,24 @@ def importance_plot(contract: Contract, pipeline: Pipeline, frame: pd.DataFrame,
     # The labels are as long as the features' names; finding room for them draws the picture twice.
     figure.set_layout_engine("constrained")
     axes.set_xlabel(f"fall of {SCORINGS[contract.kind]} when the feature is shuffled")
+    return figure
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """What was measured after each epoch: the loss, the accuracy and the learning rate, a panel each.
+
+    Args:
+        history: Values by name; `val_…` is of the validation part, `fold_…` of a fold of a cross-validation.
+    """
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    for axes, measured in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+        for name, values in history.items():
+            if name.endswith(measured):
+                faint = {"alpha": 0.35, "linestyle": "--"} if name.startswith("fold_") else {"marker": "o"}
+                axes.plot(range(1, len(values) + 1), values, label=name.replace("_", " "), **faint)
+        axes.set_title(measured.replace("_", " ").capitalize())
+        axes.set_xlabel("epoch")
+        axes.legend(fontsize="x-small")
     return figure
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from modelyard.contract import Contract, Feature, Record, Seen, Value
+from modelyard.contract import Contract, Feature, Seen, Value
 from modelyard.contract import FeatureType as Type
 
 DECILES = np.arange(1, 10) / 10
@@ -20,7 +21,7 @@ def describe(contract: Contract, train: pd.DataFrame) -> Contract:
     return contract.with_seen(seen, record_of(contract, train, _first_complete(contract, train)))
 
 
-def record_of(contract: Contract, frame: pd.DataFrame, position: int) -> Record:
+def record_of(contract: Contract, frame: pd.DataFrame, position: int) -> dict[str, Value]:
     """One row of a frame as a record in plain Python values, missing ones None."""
     return {f.name: _plain(f, frame[f.name].iloc[position]) for f in contract.features}
 
@@ -51,9 +52,19 @@ def _seen(feature: Feature, column: pd.Series) -> Seen:
     values = column.dropna().to_numpy(dtype=np.float64)
     if not len(values):
         return Seen(count=len(column), missing=len(column))
+    return numbers_seen(values, len(column))
+
+
+def numbers_seen(values: NDArray[np.float64], count: int) -> Seen:
+    """The statistics of numbers; there must be some.
+
+    Args:
+        values: The numbers, without those that are missing.
+        count: How many there are with those that are missing.
+    """
     return Seen(
-        count=len(column),
-        missing=len(column) - len(values),
+        count=count,
+        missing=count - len(values),
         minimum=values.min(),
         maximum=values.max(),
         mean=values.mean(),

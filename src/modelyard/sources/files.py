@@ -35,7 +35,7 @@ class Content:
             BadInput: The file is damaged.
             ServiceUnavailable: The server that has it stopped answering.
         """
-        with _explained(self.source):
+        with explained(self.source):
             block = self._file.read(size)
         self._hash.update(block)
         return block
@@ -58,7 +58,7 @@ def opened(source: str) -> Iterator[Content]:
         ServiceUnavailable: The server that has it does not answer.
     """
     with ExitStack() as stack:
-        with _explained(source):
+        with explained(source):
             file = stack.enter_context(fsspec.open(source, "rb", compression="infer"))
         yield Content(source, file)
 
@@ -91,7 +91,7 @@ def copy_content(source: str, sha256: str, target: str) -> bool:
         BadInput: The source cannot be read or has other content by now, or the target cannot be written.
         ServiceUnavailable: A server that has the one or takes the other does not answer.
     """
-    with _explained(target):
+    with explained(target):
         files, path = fsspec.core.url_to_fs(target)
         if files.exists(path):
             return False
@@ -105,7 +105,13 @@ def copy_content(source: str, sha256: str, target: str) -> bool:
 
 
 @contextmanager
-def _explained(source: str) -> Iterator[None]:
+def explained(source: str) -> Iterator[None]:
+    """Turns what reading a source raises into errors that say what is wrong with it.
+
+    Raises:
+        BadInput: It is not there, or cannot be read.
+        ServiceUnavailable: The server that has it does not answer.
+    """
     try:
         yield
     except FileNotFoundError as error:

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from modelyard.errors import BadInput
 from modelyard.stores.batches import Batch
+from modelyard.stores.objects import ObjectStore, picture_name, required
 from modelyard.stores.raw import RawStore
 from modelyard.usecase import UseCase
 
@@ -23,34 +25,41 @@ class LoadResult(Batch):
         source: What was loaded.
         sha256: Hash of its content.
         ignored_columns: Columns of the source that the contract does not know; not looked for in a known batch.
+        profile: The profile of the use case that the records are of.
     """
 
     source: str
     sha256: str
     ignored_columns: tuple[str, ...] = ()
+    profile: str | None = None
 
 
-def load(use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float) -> LoadResult:
+def load(
+    use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float, objects: ObjectStore | None = None
+) -> LoadResult:
     """Loads a source; the same content again adds nothing.
 
     Args:
         use_case: What its records are of.
-        source: A path or URL of a CSV file.
+        source: A path or URL of a CSV file; of a use case of pictures, of a folder with a folder for each class.
         raw: Where the records go.
         allowed_bad_share: With a greater share of rejected records nothing is loaded.
+        objects: Where pictures go.
 
     Raises:
         BadInput: The source cannot be read, has no column for a field, or has too many bad records.
         ContractChanged: The contract no longer fits the use case's table.
         ServiceUnavailable: The database, or the server that has the source, does not answer.
     """
+    if use_case.has_pictures:
+        return _load_pictures(use_case, source, raw, allowed_bad_share, objects)
     from modelyard.sources.files import content_hash
 
     sha256 = content_hash(source)
     known = raw.find_batch(use_case, sha256)
     if known:
         LOGGER.info("%s is loaded already, as batch %d", source, known.batch_id)
-        return LoadResult(source=source, sha256=sha256, **known.model_dump())
+        return LoadResult(source=source, sha256=sha256, profile=use_case.profile, **known.model_dump())
     return _load(use_case, source, sha256, raw, allowed_bad_share)
 
 
@@ -81,7 +90,31 @@ def _load(use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_ba
         file = CsvFile(content, use_case)
         records = _unchanged(read_records(file, use_case), content, sha256)
         batch = raw.add_batch(use_case, sha256, source, records, allowed_bad_share)
-    return LoadResult(source=source, sha256=sha256, ignored_columns=file.ignored, **batch.model_dump())
+    about = {"source": source, "sha256": sha256, "profile": use_case.profile}
+    return LoadResult(**about, ignored_columns=file.ignored, **batch.model_dump())
+
+
+def _load_pictures(
+    use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float, objects: ObjectStore | None
+) -> LoadResult:
+    from modelyard.sources.picture_folder import PictureFolder, read_pictures
+
+    folder = PictureFolder(source)
+    sha256 = folder.content_hash()
+    about = {"source": source, "sha256": sha256, "profile": use_case.profile}
+    known = raw.find_batch(use_case, sha256)
+    if known:
+        LOGGER.info("%s is loaded already, as batch %d", source, known.batch_id)
+        return LoadResult(**about, **known.model_dump())
+    pictures = read_pictures(folder, use_case, partial(_keep_picture, required(objects), use_case))
+    batch = raw.add_batch(use_case, sha256, source, pictures, allowed_bad_share)
+    return LoadResult(**about, **batch.model_dump())
+
+
+def _keep_picture(objects: ObjectStore, use_case: UseCase, sha256: str, content: bytes) -> None:
+    name = picture_name(use_case.data_name, sha256)
+    if not objects.has(name):
+        objects.put(name, content)
 
 
 def _unchanged(records: "Iterator[Records]", content: "Content", sha256: str) -> "Iterator[Records]":

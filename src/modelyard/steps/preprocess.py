@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelyard.contract import Frozen
 from modelyard.errors import NothingToWorkOn
 from modelyard.stores.clean import CleanStore, Snapshot
+from modelyard.stores.objects import ObjectStore, required
 from modelyard.stores.raw import RawStore
 from modelyard.usecase import UseCase
 
@@ -38,7 +39,9 @@ class PreprocessResult(Frozen):
     rows: dict[str, int]
 
 
-def preprocess(use_case: UseCase, raw: RawStore, clean: CleanStore) -> PreprocessResult:
+def preprocess(
+    use_case: UseCase, raw: RawStore, clean: CleanStore, objects: ObjectStore | None = None
+) -> PreprocessResult:
     """Makes a snapshot, or finds the one that is there.
 
     Nothing is fitted here: missing values stay missing, and the split follows from each record's key alone.
@@ -47,6 +50,7 @@ def preprocess(use_case: UseCase, raw: RawStore, clean: CleanStore) -> Preproces
         use_case: Whose records.
         raw: Where they are.
         clean: Where the snapshot goes.
+        objects: Where pictures are, and where their pixels go.
 
     Raises:
         NothingToWorkOn: No records were loaded yet.
@@ -60,7 +64,12 @@ def preprocess(use_case: UseCase, raw: RawStore, clean: CleanStore) -> Preproces
         return _result(known, new=False)
     with raw.latest(use_case) as latest:
         snapshot_id = _snapshot_id(use_case, latest.batches)
-        return _result(clean.add(use_case, snapshot_id, _parted(use_case, latest.pages)), new=True)
+        records = _parted(use_case, latest.pages)
+        if use_case.has_pictures:
+            from modelyard.steps.shards import with_arrays
+
+            records = with_arrays(use_case, snapshot_id, records, required(objects))
+        return _result(clean.add(use_case, snapshot_id, records), new=True)
 
 
 def _snapshot_id(use_case: UseCase, batches: list[list[str]]) -> str:
@@ -82,8 +91,16 @@ def _parted(use_case: UseCase, pages: "Iterator[pa.Table]") -> "Iterator[pa.Tabl
     schema = schema_of(contract)
     for records in pages:
         validated(frame_of(records, contract), schema, f"raw_data, table {use_case.data_name}")
-        parts = parts_of(records["record_key"].to_pylist(), use_case.split)
+        parts = parts_of(records["record_key"].to_pylist(), use_case.split, _given_parts(use_case, records))
         yield records.add_column(1, "part", pa.array(parts))
+
+
+def _given_parts(use_case: UseCase, records: "pa.Table") -> list[str | None] | None:
+    if not use_case.has_pictures:
+        return None
+    from modelyard.sources.picture_folder import part_of
+
+    return [part_of(path) for path in records[use_case.features[0].name].to_pylist()]
 
 
 def _result(snapshot: Snapshot, *, new: bool) -> PreprocessResult:

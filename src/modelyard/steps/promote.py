@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard.contract import Contract, Frozen
-from modelyard.errors import BadInput, NothingToWorkOn
+from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
@@ -14,8 +14,14 @@ from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
     from modelyard.models.gate import Judgement
+    from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
 
@@ -132,10 +138,17 @@ def _unchanged(use_case: UseCase, platform: Platform, champion: int | None) -> P
 
 
 def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> "Judgement":
-    from modelyard.models.compile import compare_scores, fitted_scores, frame_arrays
+    with platform.objects.arrays() as arrays:
+        return _judge_with(arrays, use_case, platform, challenger, champion)
+
+
+def _judge_with(
+    arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None
+) -> "Judgement":
     from modelyard.models.evaluate import truth
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import judge, objections_to_data
+    from modelyard.models.inputs import frame_scores
 
     snapshot = platform.clean.latest(use_case.data_name)
     if snapshot is None:
@@ -143,8 +156,7 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
     train, test = (platform.clean.frame(use_case, snapshot.snapshot_id, part) for part in ("train", "test"))
     model = _compiled(use_case, platform, challenger)
     contract = model.contract
-    scores = model.scores(frame_arrays(contract, test))
-    fitted = fitted_scores(platform.registry.fitted(use_case.name, challenger), contract, test)
+    scores = frame_scores(model, test, arrays)
     target_of_train, target_of_test = (truth(contract, part[contract.target.name].to_numpy()) for part in (train, test))
     in_production = _compiled(use_case, platform, champion) if champion is not None else None
     objections = [
@@ -154,7 +166,7 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
     ]
     comparable = None
     if in_production and not objections:
-        comparable = (in_production.contract, in_production.scores(frame_arrays(in_production.contract, test)))
+        comparable = (in_production.contract, frame_scores(in_production, test, arrays))
     return judge(
         use_case.gate,
         contract,
@@ -162,10 +174,36 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
         scores,
         dummy_scores(contract, train, test),
         comparable,
-        compare_scores(contract, fitted, scores),
+        _agreement(use_case, platform, challenger, contract, test, scores),
         objections,
         use_case.seed,
     )
+
+
+def _agreement(
+    use_case: UseCase,
+    platform: Platform,
+    challenger: int,
+    contract: Contract,
+    test: "pd.DataFrame",
+    scores: "NDArray[np.floating[Any]]",
+) -> "Agreement":
+    """How far the compiled model is from the fitted one on the test part.
+
+    A fitted network is not loaded again for that, which would take its library: what it said of the test part was kept.
+    """
+    from modelyard.models.compile import compare_scores, fitted_scores
+    from modelyard.models.kept_scores import SCORES_FILE, scores_of
+
+    if not use_case.has_pictures:
+        fitted = platform.registry.fitted(use_case.name, challenger)
+        return compare_scores(contract, fitted_scores(fitted, contract, test), scores)
+    with TemporaryDirectory() as folder:
+        kept = platform.registry.download(use_case.name, challenger, Path(folder), (SCORES_FILE,)) / SCORES_FILE
+        positions, fitted = scores_of(kept.read_bytes(), test.index)
+    if not len(positions):
+        raise StepFailed(f"{use_case.name} version {challenger} has seen no record of the test part: train it again")
+    return compare_scores(contract, fitted, scores[positions])
 
 
 def _compiled(use_case: UseCase, platform: Platform, version: int) -> "CompiledModel":

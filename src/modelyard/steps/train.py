@@ -7,12 +7,15 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from modelyard.contract import Frozen
+from modelyard.steps.extras import check_extra
 from modelyard.steps.platform import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
+from modelyard.steps.weights import pretrained_weights
 from modelyard.usecase import Candidate, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from modelyard.models.fit import Fitted
 
@@ -66,7 +69,7 @@ def train(
         day: Of the run; it matters where the use case draws another bootstrap every day.
 
     Raises:
-        BadInput: There is no such candidate, or its estimator cannot be made.
+        BadInput: There is no such candidate, its estimator cannot be made, or libraries for it are missing.
         NothingToWorkOn: There is no snapshot.
         StepFailed: The model cannot be judged or compiled.
     """
@@ -74,15 +77,18 @@ def train(
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
     snapshot_id = str(preprocessed.result["snapshot_id"])
     drawn_on = day if use_case.bootstrap == "daily" else None
-    fingerprint = _fingerprint(use_case, candidate, snapshot_id, drawn_on)
+    fingerprint = _fingerprint(use_case, candidate, snapshot_id, drawn_on, platform.settings.pretrained_weights)
     known = _known(use_case, platform, fingerprint)
     if known:
         LOGGER.info("%s is trained on snapshot %s already: run %s", candidate.name, snapshot_id, known.run_id)
         return known
+    check_extra(use_case)
     return _train_now(use_case, candidate, platform, snapshot_id, fingerprint, drawn_on)
 
 
-def _fingerprint(use_case: UseCase, candidate: Candidate, snapshot_id: str, day: date | None) -> str:
+def _fingerprint(
+    use_case: UseCase, candidate: Candidate, snapshot_id: str, day: date | None, weights: str | None
+) -> str:
     parts = {
         "snapshot": snapshot_id,
         "candidate": candidate.model_dump(mode="json"),
@@ -91,6 +97,8 @@ def _fingerprint(use_case: UseCase, candidate: Candidate, snapshot_id: str, day:
         "code": code_fingerprint(),
         "bootstrap": str(day),
     }
+    if use_case.has_pictures and weights:
+        parts["weights"] = weights
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -110,12 +118,10 @@ def _train_now(
     fingerprint: str,
     day: date | None,
 ) -> TrainResult:
-    from modelyard.models.fit import fit
-
     parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "validation", "test")}
     platform.registry.close_unfinished(use_case.name, fingerprint)
     LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
-    fitted = fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], day)
+    fitted = _fit(use_case, candidate, platform, parts, day)
     tags = {"snapshot_id": snapshot_id, "fingerprint": fingerprint, "git_revision": git_revision()}
     tags |= {"bootstrap": day.isoformat()} if day else {}
     run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, tags)
@@ -136,6 +142,24 @@ def _train_now(
     )
 
 
+def _fit(
+    use_case: UseCase,
+    candidate: Candidate,
+    platform: Platform,
+    parts: "dict[str, pd.DataFrame]",
+    day: date | None,
+) -> "Fitted":
+    if use_case.has_pictures:
+        # Loads the library of networks, which takes seconds.
+        from modelyard.models.fit_pictures import fit_pictures
+
+        with platform.objects.arrays() as arrays, pretrained_weights(platform.settings) as weights:
+            return fit_pictures(use_case, candidate, parts, arrays, weights, day)
+    from modelyard.models.fit import fit
+
+    return fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], day)
+
+
 def _keep(
     use_case: UseCase,
     candidate: Candidate,
@@ -144,7 +168,6 @@ def _keep(
     parts: "dict[str, pd.DataFrame]",
     tags: dict[str, str],
 ) -> tuple[str, str]:
-    from modelyard.models.fit import pictures
     from modelyard.stores.registry import Training
 
     LOGGER.info("keeping %s in MLflow", candidate.name)
@@ -152,12 +175,23 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=tags,
-        parameters=_parameters(use_case, candidate),
+        parameters=_parameters(use_case, candidate) | _counts(use_case, parts),
         metrics=_metrics(fitted),
         files=fitted.files,
+        history=fitted.history,
+        flavor="tensorflow" if use_case.has_pictures else "sklearn",
     )
-    shown = pictures(fitted, parts["test"], use_case.seed)
-    return platform.registry.log(training, fitted.pipeline, fitted.contract, shown, parts)
+    return platform.registry.log(training, fitted.pipeline, fitted.contract, _figures(use_case, fitted, parts), parts)
+
+
+def _figures(use_case: UseCase, fitted: "Fitted", parts: "dict[str, pd.DataFrame]") -> "dict[str, Figure]":
+    if use_case.has_pictures:
+        from modelyard.models.fit_pictures import figures
+
+        return figures(fitted, parts["test"])
+    from modelyard.models.fit import pictures
+
+    return pictures(fitted, parts["test"], use_case.seed)
 
 
 def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
@@ -168,8 +202,28 @@ def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
         "positive_share": candidate.positive_share,
         "seed": use_case.seed,
         **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
+        **_of_pictures(use_case),
         **candidate.parameters,
     }
+
+
+def _of_pictures(use_case: UseCase) -> dict[str, object]:
+    if not use_case.has_pictures:
+        return {}
+    from modelyard.pictures import RESAMPLING
+
+    height, width, channels = use_case.features[0].image_shape
+    of_pictures = {"height": height, "width": width, "channels": channels, "resampling": RESAMPLING.name.lower()}
+    return {"profile": use_case.profile} | {f"picture.{name}": value for name, value in of_pictures.items()}
+
+
+def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]") -> dict[str, object]:
+    """How many records each part has; of pictures, of each class, as nothing else of their preprocessing is kept."""
+    counts: dict[str, object] = {f"records.{part}": len(frame) for part, frame in parts.items()}
+    for part, frame in parts.items() if use_case.has_pictures else ():
+        targets = frame[use_case.target.name]
+        counts |= {f"records.{part}.{label}": int((targets == label).sum()) for label in use_case.target.classes}
+    return counts
 
 
 def _metrics(fitted: "Fitted") -> dict[str, float]:

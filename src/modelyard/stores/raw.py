@@ -39,16 +39,21 @@ class RawStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def counts(self, use_case: str) -> dict[str, int]:
+    def counts(self, use_case: str, data_name: str | None = None) -> dict[str, int]:
         """How many rows there are of a use case: revisions of records (`raw`), `rejected` records, `predictions`.
+
+        Args:
+            use_case: Its name.
+            data_name: What its records are kept under; None: its name.
 
         Raises:
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self._engine) as connection:
+            records = data_name or use_case
             return {
-                "raw": _count_records(connection, use_case),
-                "rejected": _count_of_use_case(connection, REJECTED_RECORDS, use_case),
+                "raw": _count_records(connection, records),
+                "rejected": _count_of_use_case(connection, REJECTED_RECORDS, records),
                 "predictions": _count_of_use_case(connection, "predictions", use_case),
             }
 

@@ -7,15 +7,18 @@ or an API that polls and fetches three files, need not spend. Whatever writes go
 
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
+import numpy as np
 import requests
 import tenacity
+from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import NothingToWorkOn, ServiceUnavailable, StepFailed
@@ -55,6 +58,8 @@ class Training(Frozen):
         parameters: What it was trained with.
         metrics: How it does.
         files: Files that travel with the model, by name.
+        history: What was measured after each epoch, by name.
+        flavor: How MLflow keeps the fitted model.
     """
 
     use_case: str
@@ -63,6 +68,8 @@ class Training(Frozen):
     parameters: dict[str, Any]
     metrics: dict[str, float]
     files: dict[str, bytes]
+    history: Mapping[str, tuple[float, ...]] = Field(default_factory=dict)
+    flavor: Literal["sklearn", "tensorflow"] = "sklearn"
 
 
 class Version(Frozen):
@@ -183,7 +190,7 @@ class Registry:
 
         Args:
             training: What is known of it.
-            pipeline: The fitted scikit-learn pipeline.
+            pipeline: The fitted scikit-learn pipeline, or Keras model.
             contract: Becomes the model's signature.
             figures: Pictures by name.
             data: The frame of each part that it was trained or judged on.
@@ -196,6 +203,7 @@ class Registry:
             with mlflow.start_run(run_name=training.candidate, tags=training.tags) as run:
                 mlflow.log_params(training.parameters)
                 mlflow.log_metrics(training.metrics)
+                _log_history(mlflow, run.info.run_id, training.history)
                 for part, frame in data.items():
                     _log_data(mlflow, training, contract, part, frame)
                 for name, figure in figures.items():
@@ -313,15 +321,32 @@ def _log_data(mlflow: Any, training: Training, contract: Contract, part: str, fr
     mlflow.log_input(data, context=part, tags={"snapshot_id": snapshot})
 
 
+def _log_history(mlflow: Any, run_id: str, history: Mapping[str, tuple[float, ...]]) -> None:
+    now = int(time.time() * 1000)
+    metrics = [
+        mlflow.entities.Metric(name, value, now, epoch)
+        for name, values in history.items()
+        for epoch, value in enumerate(values, 1)
+    ]
+    if metrics:
+        mlflow.MlflowClient().log_batch(run_id, metrics)
+
+
 def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contract) -> str:
-    model = mlflow.sklearn.log_model(
-        pipeline,
-        name=training.candidate,
-        serialization_format="skops",
-        skops_trusted_types=list(TRUSTED_TYPES),
-        signature=_signature(contract),
-        pip_requirements=_requirements(contract),
-    )
+    kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
+    if training.flavor == "tensorflow":
+        # Keras's own format: configuration and weights, nothing pickled.
+        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras"))
+    else:
+        # Derived features are a step of our own, which is read from where it is installed.
+        ours = ("modelyard",) if contract.derived else ()
+        model = mlflow.sklearn.log_model(
+            pipeline,
+            **kept,
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED_TYPES),
+            pip_requirements=_requirements("pandas", "scikit-learn", "skops", *ours),
+        )
     with TemporaryDirectory() as folder:
         for name, content in training.files.items():
             (Path(folder) / name).write_bytes(content)
@@ -333,6 +358,11 @@ def _signature(contract: Contract) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+    feature = contract.features[0]
+    if feature.is_image:
+        pixels = TensorSpec(np.dtype(np.uint8), (-1, *feature.image_shape), feature.name)
+        scores = TensorSpec(np.dtype(np.float32), (-1, len(contract.target.classes)))
+        return ModelSignature(inputs=Schema([pixels]), outputs=Schema([scores]))
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.float if f.is_numeric else DataType.string, f.name) for f in contract.features
     ]
@@ -342,9 +372,7 @@ def _signature(contract: Contract) -> Any:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(output, contract.target.name)]))
 
 
-def _requirements(contract: Contract) -> list[str]:
+def _requirements(*names: str) -> list[str]:
     from importlib.metadata import version
 
-    # Derived features are a step of our own, which is read from where it is installed.
-    ours = ("modelyard",) if contract.derived else ()
-    return [f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "skops", *ours)]
+    return [f"{name}=={version(name)}" for name in ("numpy", *names)]

@@ -1,0 +1,154 @@
+"""Pictures that are asked about: as a file in a form, or as base64 in JSON.
+
+Nothing of a picture is kept but what can be said of it: its hash, type and size, and how bright it is.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from python_multipart import FormParser
+from python_multipart.exceptions import FormParserError, MultipartParseError
+from python_multipart.multipart import Field, File, parse_options_header
+
+from modelyard.contract import Arrays, Contract, brightness
+from modelyard.pictures import Picture, TooLargePicture, UnknownPicture, UnusablePicture, from_base64, read_picture
+from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequest
+from services.api.questions import JSON, Question, is_json
+from services.api.records import LONGEST_KEY, RecordReader
+
+FORM = "multipart/form-data"
+# A form has one picture and perhaps a key: parts beyond that are not read.
+MOST_PARTS = 10
+
+
+class Form(NamedTuple):
+    """What came in a form.
+
+    Attributes:
+        files: The content of each file, by the field's name.
+        fields: The other fields.
+    """
+
+    files: dict[str, bytes]
+    fields: dict[str, bytes]
+
+
+class PictureReader:
+    """Reads one picture: a form with a file, or a JSON object with its base64 text.
+
+    Args:
+        contract: What the model takes: one feature, an image.
+    """
+
+    takes_files = True
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._feature = contract.features[0]
+        self._records = RecordReader(contract)
+
+    def read(self, body: bytes, content_type: str) -> Question:
+        """The picture in a body.
+
+        Raises:
+            NotAPicture: The file is no picture, or of a kind that is not read.
+            BodyTooLarge: The picture has too many bytes or pixels.
+            UnusableRequest: The picture is damaged, or the body is neither such a form nor such an object.
+        """
+        if is_json(content_type):
+            record, key = self._records.read(body)
+            return self._question(self._content(str(record[self._feature.name])), key)
+        if content_type.partition(";")[0].strip().lower() == FORM:
+            form = _form(body, content_type)
+            return self._question(self._file(form), self._key(form))
+        raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
+
+    def arrays(self, questions: Sequence[Question]) -> Arrays:
+        """The pixels of all pictures, of shape (questions, height, width, channels)."""
+        name = self._feature.name
+        return {name: np.concatenate([question.arrays[name] for question in questions if question.arrays])}
+
+    def warnings(self, question: Question) -> list[str]:
+        """How the picture differs from those that the model was trained on."""
+        return list(question.remarks)
+
+    def _question(self, content: bytes, key: str | None) -> Question:
+        name = self._feature.name
+        picture = self._picture(content)
+        unusual = self._feature.unusual(picture.pixels)
+        remarks = (*(f"{name} {remark}" for remark in picture.remarks), *([unusual] if unusual else []))
+        kept = picture.facts | {"brightness": brightness(picture.pixels)}
+        return Question({name: kept}, key, {name: picture.pixels[np.newaxis]}, remarks)
+
+    def _picture(self, content: bytes) -> Picture:
+        name = self._feature.name
+        try:
+            return read_picture(content, self._feature.image_shape)
+        except UnknownPicture as problem:
+            raise NotAPicture(f"{name} {problem}") from problem
+        except TooLargePicture as problem:
+            raise BodyTooLarge(f"{name} {problem}") from problem
+        except UnusablePicture as problem:
+            raise self._unusable("picture", f"{name} {problem}", name) from problem
+
+    def _content(self, text: str) -> bytes:
+        try:
+            return from_base64(text)
+        except UnusablePicture as problem:
+            name = self._feature.name
+            raise self._unusable("base64", f"{name} {problem}", name) from problem
+
+    def _file(self, form: Form) -> bytes:
+        name = self._feature.name
+        if len(form.files) != 1:
+            how = f"curl -F {name}=@picture.jpg …"
+            raise self._unusable(
+                "missing", f"the form must have one file, {name}, and has {len(form.files)}: {how}", name
+            )
+        return next(iter(form.files.values()))
+
+    def _key(self, form: Form) -> str | None:
+        unknown = sorted(set(form.fields) - {self._contract.key})
+        if unknown:
+            sentence = (
+                f"{unknown[0][:40]!r} is not a field of {self._contract.use_case}; the file is {self._feature.name}"
+            )
+            raise self._unusable("extra_forbidden", sentence)
+        key = form.fields.get(self._contract.key or "")
+        if not key:
+            return None
+        if len(key) > LONGEST_KEY or b"\0" in key:
+            sentence = f"{self._contract.key} must be a text of up to {LONGEST_KEY} characters"
+            raise self._unusable("string_type", sentence, str(self._contract.key))
+        return key.decode(errors="replace")
+
+    def _unusable(self, kind: str, sentence: str, *where: str) -> UnusableRequest:
+        return UnusableRequest([Problem(type=kind, loc=["body", *where], msg=sentence)])
+
+
+def _form(body: bytes, content_type: str) -> Form:
+    form = Form({}, {})
+
+    def on_file(file: File) -> None:
+        file.file_object.seek(0)
+        _put(form.files, file.field_name, file.file_object.read())
+        file.close()
+
+    def on_field(field: Field) -> None:
+        _put(form.fields, field.field_name, field.value or b"")
+
+    def _put(into: dict[str, bytes], name: bytes | None, content: bytes) -> None:
+        if len(into) < MOST_PARTS:
+            into[(name or b"").decode(errors="replace")] = content
+
+    _, options = parse_options_header(content_type)
+    in_memory = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
+    try:
+        parser = FormParser(FORM, on_field, on_file, boundary=options.get(b"boundary", b""), config=in_memory)
+        parser.write(body)
+        parser.finalize()
+    except (FormParserError, MultipartParseError, ValueError) as error:
+        problem = f"the body is not the form that its Content-Type says: {error}"
+        raise UnusableRequest([Problem(type="form", loc=["body"], msg=problem)]) from error
+    return form

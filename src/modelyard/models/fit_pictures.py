@@ -1,0 +1,116 @@
+"""From a candidate and the three parts of a snapshot of pictures to a fitted, judged and compiled network."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from modelyard.contract import Contract, Seen, brightness
+from modelyard.models.compile import compare_scores
+from modelyard.models.compile_network import compile_network
+from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
+from modelyard.models.evaluate import best_f1_threshold, evaluate, truth
+from modelyard.models.fit import Fitted, drawn, dummy_scores, loaded
+from modelyard.models.inputs import PixelSource, frame_scores
+from modelyard.models.kept_scores import SCORES_FILE, kept_scores
+from modelyard.models.networks import Network, Part, Scores, fit_network, network_scores
+from modelyard.models.plots import learning_curves, plots
+from modelyard.models.seen import numbers_seen
+from modelyard.pictures import to_base64
+from modelyard.usecase import Candidate, UseCase
+
+# Enough to tell two models apart, few enough to travel.
+EXAMPLE_PICTURES = 3
+# Whose brightness is measured at a time.
+MEASURED_AT_A_TIME = 64
+
+
+def fit_pictures(
+    use_case: UseCase,
+    candidate: Candidate,
+    parts: Mapping[str, pd.DataFrame],
+    source: PixelSource,
+    weights: Path | None = None,
+    day: date | None = None,
+) -> Fitted:
+    """Fits a candidate on the training part, sets its threshold on the validation part, judges it on the test part.
+
+    Args:
+        use_case: Says the contract and the seed.
+        candidate: What to fit.
+        parts: The frames of train, validation and test: keys of pictures, and the target.
+        source: Has the pictures' pixels.
+        weights: A file with weights to start from, for a network that takes some.
+        day: Of the run, when the use case draws another bootstrap every day.
+
+    Raises:
+        BadInput: The candidate's network cannot be made.
+        StepFailed: A part has no record of some class, or the network cannot be compiled.
+    """
+    contract = use_case.contract()
+    pictures = {part: _part(contract, frame, source) for part, frame in parts.items()}
+    learnt = _part(contract, drawn(use_case, candidate, contract, parts["train"], day), source)
+    fitted = fit_network(candidate, contract, learnt, pictures["validation"], use_case.seed, weights)
+    scores = {part: network_scores(fitted.model, pictures[part], _classes(contract)) for part in ("validation", "test")}
+    contract = _described(contract, pictures["train"], pictures["validation"], scores["validation"])
+    files = {
+        CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
+        MODEL_FILE: compile_network(fitted.model, contract),
+        EXAMPLE_FILE: _example(contract, fitted, pictures["train"]).model_dump_json().encode(),
+        SCORES_FILE: kept_scores(parts["test"].index, scores["test"]),
+    }
+    return Fitted(
+        pipeline=fitted.model,
+        contract=contract,
+        files=files,
+        agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
+        validation=evaluate(contract, pictures["validation"].classes, scores["validation"]) | fitted.metrics,
+        test=evaluate(contract, pictures["test"].classes, scores["test"]),
+        baseline=evaluate(contract, pictures["test"].classes, dummy_scores(contract, parts["train"], parts["test"])),
+        test_scores=scores["test"],
+        history=fitted.history,
+    )
+
+
+def figures(fitted: Fitted, test: pd.DataFrame) -> dict[str, Figure]:
+    """Pictures of how a network was fitted and does on the test part, by name."""
+    actual = truth(fitted.contract, test[fitted.contract.target.name].to_numpy())
+    shown = dict(plots(fitted.contract, actual, fitted.test_scores))
+    return {**shown, "learning_curves": learning_curves(fitted.history)}
+
+
+def _part(contract: Contract, frame: pd.DataFrame, source: PixelSource) -> Part:
+    classes = truth(contract, frame[contract.target.name].to_numpy())
+    return Part(source, frame[contract.features[0].name].tolist(), classes)
+
+
+def _classes(contract: Contract) -> int:
+    return len(contract.target.classes)
+
+
+def _described(contract: Contract, train: Part, validation: Part, scores: Scores) -> Contract:
+    """The contract with the brightness of the training part, an example from it, and a threshold."""
+    feature = contract.features[0].name
+    example = {feature: to_base64(train.source.pixels(train.keys[:1])[0])}
+    described = contract.with_seen({feature: _brightness(train)}, example)
+    if _classes(contract) != 2:
+        return described
+    threshold = best_f1_threshold(validation.classes == 1, scores[:, 1])
+    return described.model_copy(update={"threshold": threshold})
+
+
+def _brightness(part: Part) -> Seen:
+    starts = range(0, len(part.keys), MEASURED_AT_A_TIME)
+    batches = (part.source.pixels(part.keys[start : start + MEASURED_AT_A_TIME]) for start in starts)
+    values = np.array([brightness(pixels) for batch in batches for pixels in batch])
+    return numbers_seen(values, len(values))
+
+
+def _example(contract: Contract, fitted: Network, train: Part) -> Example:
+    some = train.of(np.arange(min(EXAMPLE_PICTURES, len(train.keys))))
+    records = [{contract.features[0].name: to_base64(pixels)} for pixels in some.source.pixels(some.keys)]
+    scores = network_scores(fitted.model, some, _classes(contract)).tolist()
+    return Example(records=tuple(records), scores=tuple(tuple(row) for row in scores))

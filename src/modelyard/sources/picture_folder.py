@@ -1,0 +1,204 @@
+"""A folder of pictures with one folder a class: `CLASS/…`, or `PART/CLASS/…` with train, validation or test for PART.
+
+A picture is known by its content: moved into another class's folder it is a revision of the same record, and copied
+into another part it is rejected there, so that no picture is on two sides. Test comes first.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import fsspec
+import pyarrow as pa
+
+from modelyard.contract import Label
+from modelyard.errors import BadInput
+from modelyard.pictures import LARGEST_BYTES, UnusablePicture, read_picture, too_many_bytes
+from modelyard.records import Records, Rejection
+from modelyard.sources.files import explained
+from modelyard.usecase import PARTS, UseCase
+
+# Files that are read at the same time, and in a row.
+READERS = 4
+FILES_AT_A_TIME = 128
+HIDDEN = "."
+
+Keep = Callable[[str, bytes], None]
+
+
+class File(NamedTuple):
+    """A file in the folder.
+
+    Attributes:
+        path: Within the folder.
+        size: In bytes.
+    """
+
+    path: str
+    size: int
+
+
+class PictureFolder:
+    """A folder of pictures that is being read.
+
+    Attributes:
+        source: Its path or URL.
+        files: What is in it and in its folders, hidden files left out, ordered by path.
+    """
+
+    def __init__(self, source: str) -> None:
+        """Lists the files.
+
+        Raises:
+            BadInput: There is no such folder, or nothing in it.
+            ServiceUnavailable: The server that has it does not answer.
+        """
+        self.source = source.rstrip("/")
+        with explained(self.source):
+            self._system, self._root = fsspec.core.url_to_fs(self.source)
+            found = self._system.find(self._root, detail=True)
+            if not found:
+                raise BadInput(_nothing(self.source, there=self._system.exists(self._root)))
+            if list(found) == [self._root]:
+                raise BadInput(f"{self.source} is a file; pictures come as a folder with a folder for each class")
+        self._hashes: dict[str, str] = {}
+        self.files = sorted(File(self._within(path), int(about["size"])) for path, about in found.items())
+        self.files = [file for file in self.files if not _is_hidden(file.path)]
+
+    def content_hash(self) -> str:
+        """A hash of the names and contents of all files.
+
+        Raises:
+            BadInput: A file cannot be read.
+            ServiceUnavailable: The server that has them stopped answering.
+        """
+        whole = hashlib.sha256()
+        with ThreadPoolExecutor(READERS) as readers:
+            for file, content in zip(self.files, readers.map(self._hash, self.files), strict=True):
+                self._hashes[file.path] = content
+                whole.update(f"{file.path}\0{content}\n".encode())
+        return whole.hexdigest()
+
+    def check_unchanged(self, file: File, sha256: str) -> None:
+        """Compares a file with what it was when the whole folder was hashed.
+
+        Raises:
+            BadInput: It has other content now.
+        """
+        if self._hashes.get(file.path, sha256) != sha256:
+            raise BadInput(
+                f"{self.source}/{file.path} was changed while it was read: load it again when it is complete"
+            )
+
+    def content(self, file: File) -> bytes:
+        """What is in a file.
+
+        Raises:
+            BadInput: It cannot be read.
+            ServiceUnavailable: The server that has it stopped answering.
+        """
+        with explained(f"{self.source}/{file.path}"):
+            content: bytes = self._system.cat_file(f"{self._root}/{file.path}")
+            return content
+
+    def _hash(self, file: File) -> str:
+        # It will be rejected for its size.
+        return str(file.size) if file.size > LARGEST_BYTES else hashlib.sha256(self.content(file)).hexdigest()
+
+    def _within(self, path: str) -> str:
+        return path.removeprefix(str(self._root)).lstrip("/")
+
+
+def read_pictures(folder: PictureFolder, use_case: UseCase, keep: Keep) -> Iterator[Records]:
+    """All pictures of a folder, some at a time, each checked as training and the API read it.
+
+    Args:
+        folder: The folder.
+        use_case: Its one feature is an image. In `accepted` it holds the picture's path.
+        keep: Takes the sha256 and the content of each picture that can be used.
+
+    Raises:
+        BadInput: A file cannot be read.
+        ServiceUnavailable: The server that has them stopped answering.
+    """
+    reader = _PictureReader(folder, use_case, keep)
+    with ThreadPoolExecutor(READERS) as threads:
+        for start in range(0, len(folder.files), FILES_AT_A_TIME):
+            files = folder.files[start : start + FILES_AT_A_TIME]
+            yield reader.records(start + 1, files, list(threads.map(reader.checked, files)))
+
+
+def part_of(path: str) -> str | None:
+    """The part that a picture's path puts it into, if it names one."""
+    first, *others = path.split("/")
+    return first if first in PARTS and len(others) > 1 else None
+
+
+class _Checked(NamedTuple):
+    """What came of a file: the picture's hash, or what is wrong with it."""
+
+    sha256: str = ""
+    problem: str = ""
+
+
+class _PictureReader:
+    def __init__(self, folder: PictureFolder, use_case: UseCase, keep: Keep) -> None:
+        self._folder = folder
+        self._feature = use_case.features[0]
+        self._target = use_case.target.name
+        self._labels = {str(label): label for label in use_case.target.classes}
+        self._keep = keep
+        # Where each picture was found first.
+        self._known: dict[str, str] = {}
+
+    def checked(self, file: File) -> _Checked:
+        try:
+            self._label(file)
+            if file.size > LARGEST_BYTES:
+                raise UnusablePicture(too_many_bytes(file.size))
+            content = self._folder.content(file)
+            self._folder.check_unchanged(file, hashlib.sha256(content).hexdigest())
+            picture = read_picture(content, self._feature.image_shape)
+        except UnusablePicture as problem:
+            return _Checked(problem=str(problem))
+        self._keep(picture.sha256, content)
+        return _Checked(sha256=picture.sha256)
+
+    def records(self, first: int, files: Sequence[File], checked: Sequence[_Checked]) -> Records:
+        accepted: list[tuple[str, int, str, Label]] = []
+        rejected = []
+        for line, file, found in zip(range(first, first + len(files)), files, checked, strict=True):
+            problem = found.problem or self._repeated(found.sha256, file)
+            if problem:
+                rejected.append(Rejection(line, self._feature.name, f"{file.path} {problem}", file.path))
+            else:
+                accepted.append((found.sha256, line, file.path, self._label(file)))
+        names = ["record_key", "line", self._feature.name, self._target]
+        columns = zip(*accepted, strict=True) if accepted else ([] for _ in names)
+        types = [pa.string(), pa.int64(), pa.string(), pa.scalar(next(iter(self._labels.values()))).type]
+        arrays = [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)]
+        return Records(pa.table(dict(zip(names, arrays, strict=True))), rejected)
+
+    def _label(self, file: File) -> Label:
+        folders = file.path.split("/")[:-1]
+        folder = folders[1:2] if part_of(file.path) else folders[:1]
+        if not folder:
+            raise UnusablePicture(f"lies in no class's folder; the classes are {', '.join(self._labels)}")
+        if folder[0] not in self._labels:
+            raise UnusablePicture(f"lies in the folder {folder[0]!r}, and the classes are {', '.join(self._labels)}")
+        return self._labels[folder[0]]
+
+    def _repeated(self, sha256: str, file: File) -> str:
+        first = self._known.setdefault(sha256, file.path)
+        return "" if first == file.path else f"is the same picture as {first}"
+
+
+def _is_hidden(path: str) -> bool:
+    return any(name.startswith(HIDDEN) for name in path.split("/"))
+
+
+def _nothing(source: str, *, there: bool) -> str:
+    if there:
+        return f"{source} has no files in it"
+    return f"{source}: there is no such folder; pictures come as a folder with a folder for each class"

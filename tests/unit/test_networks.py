@@ -1,0 +1,142 @@
+"""Networks of a few weights on pictures of a few pixels; TensorFlow's start takes most of the time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelyard.contract import Pixels
+from modelyard.errors import BadInput
+from modelyard.models.compiled import CompiledModel
+from modelyard.models.fit import Fitted, loaded
+from modelyard.models.fit_pictures import figures, fit_pictures
+from modelyard.models.images import resnet50
+from modelyard.models.inputs import frame_scores
+from modelyard.models.kept_scores import SCORES_FILE, scores_of
+from modelyard.usecase import Candidate, UseCase
+from tests.painted import CLASSES, SHAPE, pixels, weather
+
+COUNTS = {"train": 48, "validation": 20, "test": 24}
+
+
+class Painted:
+    """Pixels by keys such as `warm:7`."""
+
+    def pixels(self, keys: Sequence[str]) -> Pixels:
+        pairs = (key.split(":") for key in keys)
+        return np.stack([pixels(label, int(seed)) for label, seed in pairs])
+
+
+def frames() -> dict[str, pd.DataFrame]:
+    made = {}
+    for number, (part, count) in enumerate(COUNTS.items()):
+        labels = [CLASSES[index % 2] for index in range(count)]
+        keys = [f"{label}:{1000 * number + index}" for index, label in enumerate(labels)]
+        made[part] = pd.DataFrame({"photo": keys, "kind": labels}, index=pd.Index(keys, name="record_key"))
+    return made
+
+
+def fitted(use_case: UseCase, weights: Path | None = None, **changes: Any) -> Fitted:
+    candidate = use_case.candidates[0].model_copy(update=changes)
+    return fit_pictures(use_case, candidate, frames(), Painted(), weights)
+
+
+@pytest.fixture(scope="module")
+def model() -> Fitted:
+    return fitted(weather())
+
+
+def test_the_compiled_network_is_the_fitted_one(model: Fitted) -> None:
+    assert model.agreement.holds, str(model.agreement)
+    assert model.agreement.records == COUNTS["test"]
+
+
+def test_it_learns_and_beats_the_dummy(model: Fitted) -> None:
+    assert model.primary_metric == "roc_auc"
+    assert model.test["roc_auc"] > model.baseline["roc_auc"] + 0.2
+
+
+def test_the_same_pictures_and_seed_give_the_same_network(model: Fitted) -> None:
+    again = fitted(weather())
+    assert again.test == model.test
+    assert again.history == model.history
+    assert np.array_equal(again.test_scores, model.test_scores)
+
+
+def test_it_proves_itself_on_the_example_that_travels_with_it(model: Fitted) -> None:
+    compiled: CompiledModel = loaded(model.files)
+    compiled.prove()
+    [feature] = compiled.contract.features
+    assert compiled.contract.example.keys() == {"photo"}
+    assert feature.seen is not None
+    assert feature.seen.count == COUNTS["train"]
+    assert "brightness" in str(feature.unusual(np.zeros(SHAPE, dtype=np.uint8)))
+
+
+def test_what_it_said_of_the_test_part_is_kept(model: Fitted) -> None:
+    keys = [*frames()["test"].index[:3], "unknown"]
+    positions, scores = scores_of(model.files[SCORES_FILE], keys)
+    assert positions.tolist() == [0, 1, 2]
+    assert np.array_equal(scores, model.test_scores[:3])
+
+
+def test_a_model_of_another_shape_can_be_judged_on_the_same_pictures(model: Fitted) -> None:
+    class Larger(Painted):
+        def pixels(self, keys: Sequence[str]) -> Pixels:
+            return np.repeat(np.repeat(super().pixels(keys), 2, axis=1), 2, axis=2)
+
+    scores = frame_scores(loaded(model.files), frames()["test"], Larger())
+    assert np.corrcoef(scores[:, 1], model.test_scores[:, 1])[0, 1] > 0.95
+
+
+def test_each_epoch_is_kept_and_shown(model: Fitted) -> None:
+    assert {"loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"} <= set(model.history)
+    assert {len(values) for values in model.history.values()} == {4}
+    assert "learning_curves" in figures(model, frames()["test"])
+
+
+def test_the_learning_rate_is_reduced_where_nothing_gets_better() -> None:
+    parameters = {"filters": 1, "epochs": 3, "learning_rate": 1e-9, "plateau_patience": 1, "minimum_learning_rate": 0.0}
+    rates = fitted(weather(), parameters=parameters).history["learning_rate"]
+    assert rates[-1] < rates[0]
+
+
+def test_cross_validation_chooses_the_epochs() -> None:
+    model = fitted(weather(epochs=3, folds=3))
+    epochs = model.validation["cross_validation_epochs"]
+    assert 1 <= epochs <= 3
+    assert len(model.history["loss"]) == epochs
+    assert {f"fold_{n}_val_loss" for n in (1, 2, 3)} <= set(model.history)
+
+
+def test_a_network_starts_from_weights_that_a_file_has(tmp_path: Path) -> None:
+    there = resnet50((32, 32, 3), 2)
+    body = type(there)(there.inputs, there.layers[-2].output)
+    body.save_weights(tmp_path / "some.weights.h5")
+    again = resnet50((32, 32, 3), 2, weights=tmp_path / "some.weights.h5")
+    for one, other in zip(there.get_weights()[:-2], again.get_weights()[:-2], strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"estimator": "modelyard.models.images.nothing"}, "there is no estimator modelyard.models.images.nothing"),
+        (
+            {"parameters": {"colour": "red"}},
+            r"small: modelyard\.models\.images\.basic cannot be made: .*colour",
+        ),
+        ({"parameters": {"epochs": 0}}, "candidate small: epochs: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_made_is_named(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        fitted(weather(), **changes)
+
+
+def test_a_network_of_your_own_is_a_candidate() -> None:
+    own = Candidate(name="own", estimator="tests.own_network.flat", parameters={"epochs": 1})
+    assert fit_pictures(weather(), own, frames(), Painted()).agreement.holds
