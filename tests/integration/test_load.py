@@ -19,9 +19,10 @@ from modelyard.contract import Feature, FeatureType, Limits
 from modelyard.errors import BadInput, ContractChanged, ServiceUnavailable
 from modelyard.local.postgres import Postgres
 from modelyard.sources import csv_file
-from modelyard.steps.load import LoadResult, load
+from modelyard.steps.load import LoadResult, chosen_records, load
 from modelyard.stores.database import make_engine
 from modelyard.stores.raw import RawStore
+from modelyard.usecase import Profile, UseCase
 from tests.shops import FEATURES, HEADER, csv_of, rows, shops
 
 COUNTS = ("rows_read", "rows_added", "rows_revised", "rows_unchanged", "rows_rejected")
@@ -376,6 +377,7 @@ import sys
 from modelyard.steps.load import load
 from modelyard.stores.database import make_engine
 from modelyard.stores.raw import RawStore
+from modelyard.usecase import Profile, UseCase
 from tests.shops import shops
 print("ready", flush=True)
 load(shops(), sys.argv[1], RawStore(make_engine(sys.argv[2])), 0.05)
@@ -399,3 +401,52 @@ def test_a_load_that_is_killed_and_run_again_is_as_if_it_had_not_been(
     assert raw.counts("shops") == {"raw": 70_000, "rejected": 2, "predictions": 0}
     assert len(fetch(raw_engine, "select * from batches")) == 2
     assert not load(shops(), source, raw, ALLOWED).new
+
+
+@pytest.fixture
+def sampled(tmp_path: Path) -> UseCase:
+    """A use case with a sample, which is there; its own records are not."""
+    write(tmp_path / "sample.csv", rows(10))
+    profiles = {"sample": Profile(source="sample.csv"), "other": Profile(source="other.csv")}
+    return shops().model_copy(update={"source": "raw/own.csv", "profiles": profiles, "sample": "sample"})
+
+
+def choose(use_case: UseCase, folder: Path, raw: RawStore, **named: str) -> tuple[str | None, str]:
+    found, where = chosen_records(use_case, named.get("source"), named.get("profile"), str(folder), raw)
+    return found.profile, where.removeprefix(f"{folder}/")
+
+
+def test_a_sample_is_loaded_while_there_are_no_records_of_ones_own(
+    sampled: UseCase, raw: RawStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert choose(sampled, tmp_path, raw) == ("sample", "sample.csv")
+    assert "raw/own.csv is not there yet: the sample of shops is loaded in its place" in caplog.text
+    load(sampled.in_profile("sample"), str(tmp_path / "sample.csv"), raw, ALLOWED)
+    assert choose(sampled, tmp_path, raw) == ("sample", "sample.csv")
+
+
+def test_ones_own_records_are_taken_as_soon_as_they_are_there_and_the_sample_never_again(
+    sampled: UseCase, raw: RawStore, tmp_path: Path
+) -> None:
+    own = tmp_path / "raw" / "own.csv"
+    own.parent.mkdir()
+    write(own, rows(20))
+    assert choose(sampled, tmp_path, raw) == (None, "raw/own.csv")
+    load(sampled, str(own), raw, ALLOWED)
+    own.unlink()
+    found, where = chosen_records(sampled, None, None, str(tmp_path), raw)
+    assert found.profile is None
+    with pytest.raises(BadInput, match=r"own\.csv: there is no such file"):
+        load(found, where, raw, ALLOWED)
+
+
+def test_what_is_named_is_taken(sampled: UseCase, raw: RawStore, tmp_path: Path) -> None:
+    assert choose(sampled, tmp_path, raw, source="/some/where.csv") == (None, "/some/where.csv")
+    assert choose(sampled, tmp_path, raw, profile="other") == ("other", "other.csv")
+    assert choose(sampled, tmp_path, raw, profile="other", source="/x.csv") == ("other", "/x.csv")
+    with pytest.raises(BadInput, match="has no profile 'none'"):
+        choose(sampled, tmp_path, raw, profile="none")
+
+
+def test_without_a_sample_ones_own_records_must_be_there(raw: RawStore, tmp_path: Path) -> None:
+    assert choose(shops(), tmp_path, raw) == (None, "shops.csv")

@@ -63,6 +63,18 @@ def opened(source: str) -> Iterator[Content]:
         yield Content(source, file)
 
 
+def is_there(source: str) -> bool:
+    """Whether there is a file or folder at a path or URL.
+
+    Raises:
+        BadInput: It cannot be looked for.
+        ServiceUnavailable: The server that would have it does not answer.
+    """
+    with _explained(source):
+        files, path = fsspec.core.url_to_fs(source)
+        return bool(files.exists(path))
+
+
 def content_hash(source: str) -> str:
     """The sha256 of a source's decompressed content, in hexadecimal.
 

@@ -63,6 +63,38 @@ def load(
     return _load(use_case, source, sha256, raw, allowed_bad_share)
 
 
+def chosen_records(
+    use_case: UseCase, source: str | None, profile: str | None, data_url: str, raw: RawStore
+) -> tuple[UseCase, str]:
+    """What a load takes: the use case in the profile that the records are of, and where they are.
+
+    When nothing is named, these are the use case's own records. While they are not there and never were, it is the
+    sample, so that a use case can be started before its data are put where they belong. Once some of its own were loaded
+    the sample is not taken unasked again: a file that has gone is an error.
+
+    Args:
+        use_case: The use case as it is declared.
+        source: What was named; None: nothing.
+        profile: The profile that was named; None: none.
+        data_url: The folder or URL that holds the data.
+        raw: Says what was loaded before.
+
+    Raises:
+        BadInput: There is no such profile.
+        ServiceUnavailable: The database, or the server that has the source, does not answer.
+    """
+    from modelyard.sources.files import is_there
+    from modelyard.sources.locate import resolve
+
+    chosen = use_case.in_profile(profile)
+    where = resolve(chosen.source, data_url) if source is None else source
+    if source or profile or not use_case.sample or is_there(where) or raw.batches(use_case.data_name):
+        return chosen, where
+    sample = use_case.in_profile(use_case.sample)
+    LOGGER.warning("%s is not there yet: the sample of %s is loaded in its place", where, use_case.name)
+    return sample, resolve(sample.source, data_url)
+
+
 def keep_accepted(source: str, sha256: str, folder: str) -> None:
     """Keeps a copy of a source's content under its hash; one that is there already is not copied again.
 
