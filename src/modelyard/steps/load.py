@@ -69,8 +69,8 @@ def chosen_records(
     """What a load takes: the use case in the profile that the records are of, and where they are.
 
     When nothing is named, these are the use case's own records. While they are not there and never were, it is the
-    sample, so that a use case can be started before its data are put where they belong. Once some of its own were loaded
-    the sample is not taken unasked again: a file that has gone is an error.
+    sample, so that a use case can be started before its data are put where they belong. Once some of its own were
+    loaded the sample is not taken unasked again: a file that has gone is an error.
 
     Args:
         use_case: The use case as it is declared.
