@@ -26,7 +26,7 @@ from modelyard.steps.prune import prune
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, Gate, UseCase, find_use_case
+from modelyard.usecase import Candidate, Gate, Profile, UseCase, find_use_case
 
 RECORDS = Path(__file__).parents[2] / "data" / "loan_approval.csv"
 ROWS = 2000
@@ -299,6 +299,23 @@ def test_old_versions_and_snapshots_are_pruned_but_not_those_in_use(
 def connected_with(platform: Platform, **settings: int) -> Platform:
     changed = platform.settings.model_copy(update=settings)
     return Platform(**{**vars(platform), "settings": changed})
+
+
+def test_a_model_of_a_sample_gives_way_to_one_of_real_records_and_never_takes_its_place(
+    use_case: UseCase, platform: Platform, records: Path
+) -> None:
+    case = use_case.model_copy(update={"profiles": {"sample": Profile(source="sample.csv")}})
+    sample = case.in_profile("sample")
+    assert loop(sample, platform, records, "sample").verdict is Verdict.PROMOTED
+    own = loop(case, platform, records, "own")
+    assert (own.verdict, own.version) == (Verdict.PROMOTED, 2), own.reasons
+    changed = sample.model_copy(update={"seed": 7})
+    refused = loop(changed, platform, records, "sample again")
+    assert refused.verdict is Verdict.REFUSED
+    assert refused.reasons == (
+        "it was trained on the profile sample, and the version in production on the use case's own records",
+    )
+    assert refused.in_production == 2
 
 
 def test_a_daily_bootstrap_gives_each_day_a_model_of_its_own(

@@ -9,7 +9,7 @@ from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
-from modelyard.stores.registry import CHALLENGER, PRODUCTION
+from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase
 
@@ -163,6 +163,7 @@ def _judge_with(
         *objections_to_data(use_case.gate, contract, target_of_train, target_of_test),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
+        *_objections_to_profile(use_case, platform, challenger, champion),
     ]
     comparable = None
     if in_production and not objections:
@@ -215,6 +216,18 @@ def _compiled(use_case: UseCase, platform: Platform, version: int) -> "CompiledM
 
 def _objections_to_contract(older: Contract | None, newer: Contract) -> list[str]:
     return [f"its contract breaks clients: {change}" for change in older.breaking_changes(newer)] if older else []
+
+
+def _objections_to_profile(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> list[str]:
+    """A sample's records say nothing of whether a model of real ones should go."""
+    if champion is None:
+        return []
+    theirs, ours = (
+        platform.registry.version(use_case.name, each).tags.get(PROFILE_TAG) for each in (challenger, champion)
+    )
+    if theirs is None or ours is not None:
+        return []
+    return [f"it was trained on the profile {theirs}, and the version in production on the use case's own records"]
 
 
 def _decide(

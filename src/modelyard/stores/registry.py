@@ -28,6 +28,8 @@ CHALLENGER = "challenger"
 # For people who look for the word: the tag of the version that has the alias `production`.
 STAGE_TAG = "stage"
 STAGE_PRODUCTION = "Production"
+# Of a version that was trained on the records of a profile: which one.
+PROFILE_TAG = "profile"
 
 TIMEOUT_SECONDS = 10
 ATTEMPTS = 4
