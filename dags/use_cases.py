@@ -20,7 +20,8 @@ RETRY_DELAY = timedelta(seconds=30)
 DAY = "{{ dag_run.run_after.strftime('%Y-%m-%d') }}"
 
 LOAD = """Reads the records from the use case's source into `raw_data`. What is there already is not loaded again; bad
-records are kept apart with the reason. With the parameter `source`, another file or URL is loaded.
+records are kept apart with the reason. With the parameter `source`, another file or URL is loaded. Where a
+use case has a sample, that is loaded as long as its source was never there.
 
 Then starts the preprocessing."""
 PREPROCESS = """Makes a clean snapshot of the newest records, parted into train, validation and test, in `clean_data`.
@@ -69,7 +70,7 @@ def load_params(use_case: UseCase) -> dict[str, Param]:
     if not use_case.profiles:
         return {"source": source}
     profiles = [None, *use_case.profiles]
-    about = "Another set of records of the use case, with the parameters for it; else the one without a name"
+    about = "Another set of records of the use case, with the parameters for it; else its own"
     return {"source": source, "profile": Param(None, enum=profiles, type=["null", "string"], description=about)}
 
 

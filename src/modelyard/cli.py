@@ -51,15 +51,14 @@ def load(
     run: PipelineRun = None,
 ) -> None:
     """Load records into the raw database: idempotent, bad ones quarantined."""
-    from modelyard.sources.locate import resolve
     from modelyard.sources.object_store import use_object_store
-    from modelyard.steps.load import keep_accepted, load
+    from modelyard.steps.load import chosen_records, keep_accepted, load
 
     use_object_store(read_settings())
 
     def step(declared: UseCase, platform: Platform, _: str) -> BaseModel:
-        settings, found = platform.settings, declared.in_profile(profile)
-        where = source if source is not None else resolve(found.source, settings.data_url)
+        settings = platform.settings
+        found, where = chosen_records(declared, source, profile, settings.data_url, platform.raw)
         result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects)
         # Pictures are kept one by one.
         if settings.accepted_files_url and not found.has_pictures:

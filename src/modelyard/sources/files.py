@@ -70,7 +70,7 @@ def is_there(source: str) -> bool:
         BadInput: It cannot be looked for.
         ServiceUnavailable: The server that would have it does not answer.
     """
-    with _explained(source):
+    with explained(source):
         files, path = fsspec.core.url_to_fs(source)
         return bool(files.exists(path))
 
