@@ -23,7 +23,7 @@ LOGGER = logging.getLogger(__name__)
 ROWS_AT_ONCE = 1000
 STATEMENT_SECONDS = 10.0
 PROBE_SECONDS = 0.5
-ADOPT_SECONDS = 10.0
+ADOPT_SECONDS = 3.0
 
 Made = TypeVar("Made")
 

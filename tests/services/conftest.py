@@ -4,8 +4,9 @@ Starting one takes a second or two, so the tests of a module share one where the
 """
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from modelyard.contract import Contract
 from modelyard.local.postgres import Postgres
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
+from tests.services.own_postgres import OwnPostgres
 from tests.services.running_api import RunningApi, running_api, wait_until
 
 StartApi = Callable[..., AbstractContextManager[RunningApi]]
@@ -118,3 +120,10 @@ def start_api(tmp_path: Path, source: FolderSource, empty_postgres: Postgres) ->
         return running_api(arguments, tmp_path / "home", str(url), **settings)
 
     return start
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A Postgres that this test may stop, in a folder with a short path."""
+    with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder, ExitStack() as stack:
+        yield OwnPostgres(Path(folder).resolve(), stack)

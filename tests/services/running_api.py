@@ -52,6 +52,20 @@ class RunningApi:
         """Returns when a version answers."""
         wait_until(lambda: self.health(use_case).get("model_version") == version, self.logged)
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.client.base_url.port or 0
+
+    def spooled(self) -> int:
+        """How many rows its spool holds."""
+        return int(self.client.get("/health").json()["spool"]["rows"])
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+
     def stop(self) -> int:
         """Ends it as an operator would; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)

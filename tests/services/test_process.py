@@ -3,28 +3,23 @@
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.local.postgres import Postgres
 from modelyard.settings import child_environment
-from modelyard.stores.database import make_engine
 from modelyard.stores.processes import ApiProcesses
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
+from tests.services.own_postgres import FRESH_SECONDS, OwnPostgres
 from tests.services.running_api import REPOSITORY, RunningApi, free_port, wait_until
 
-FRESH_SECONDS = 15.0
 MINUTE = 60
 
 
@@ -110,58 +105,6 @@ def test_requests_under_way_are_answered_before_it_ends(start_api: StartApi, adm
         assert "Traceback" not in api.logged()
     with admin_raw_engine.connect() as connection:
         assert connection.scalars(text("select request_id from predictions")).all() == [uuid.UUID(request_id)]
-
-
-@pytest.fixture
-def own_home() -> Iterator[Path]:
-    """A state folder with a short path, for a Postgres that this test may stop."""
-    with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
-        yield Path(folder).resolve()
-
-
-@pytest.fixture
-def own_postgres(own_home: Path) -> Iterator["OwnPostgres"]:
-    """A Postgres that this test may stop."""
-    with ExitStack() as stack:
-        yield OwnPostgres(own_home, stack)
-
-
-class OwnPostgres:
-    """A Postgres that runs at first."""
-
-    def __init__(self, home: Path, stack: ExitStack) -> None:
-        self._home = home
-        self._stack = stack
-        self.start()
-
-    def start(self) -> None:
-        """Starts it."""
-        self._running: Postgres = self._stack.enter_context(embedded_postgres(self._home))
-
-    def stop(self) -> None:
-        """Stops it."""
-        self._stack.pop_all().close()
-
-    def url(self, role: str) -> str:
-        """The URL of `raw_data`."""
-        return self._running.url("raw_data", role)
-
-    def request_ids(self) -> list[str]:
-        """The predictions that it keeps."""
-        engine = make_engine(self.url("pipeline"))
-        try:
-            with engine.connect() as connection:
-                return [str(each) for each in connection.scalars(text("select request_id from predictions"))]
-        finally:
-            engine.dispose()
-
-    def processes(self) -> set[int]:
-        """The processes that are alive."""
-        engine = make_engine(self.url("pipeline"))
-        try:
-            return set(processes(engine))
-        finally:
-            engine.dispose()
 
 
 def test_an_outage_of_the_database_is_told_and_everything_comes_back(

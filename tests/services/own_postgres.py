@@ -1,0 +1,50 @@
+"""A Postgres that a test may stop and start."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from sqlalchemy import text
+
+from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.stores.database import make_engine
+from modelyard.stores.processes import ApiProcesses
+
+FRESH_SECONDS = 15.0
+
+
+class OwnPostgres:
+    """A Postgres that runs at first."""
+
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self._home = home
+        self._stack = stack
+        self.start()
+
+    def start(self) -> None:
+        """Starts it."""
+        self._running: Postgres = self._stack.enter_context(embedded_postgres(self._home))
+
+    def stop(self) -> None:
+        """Stops it."""
+        self._stack.pop_all().close()
+
+    def url(self, role: str) -> str:
+        """The URL of `raw_data`."""
+        return self._running.url("raw_data", role)
+
+    def request_ids(self) -> list[str]:
+        """The predictions that it keeps."""
+        engine = make_engine(self.url("pipeline"))
+        try:
+            with engine.connect() as connection:
+                return [str(each) for each in connection.scalars(text("select request_id from predictions"))]
+        finally:
+            engine.dispose()
+
+    def processes(self, use_case: str = "loan_approval") -> set[int]:
+        """The processes that are alive."""
+        engine = make_engine(self.url("pipeline"))
+        try:
+            return {process.pid for process in ApiProcesses(engine).alive(use_case, FRESH_SECONDS)}
+        finally:
+            engine.dispose()

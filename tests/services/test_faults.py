@@ -1,0 +1,187 @@
+"""An answered prediction is a kept one, exactly once, whatever fails.
+
+Shown each time: every request id that got a 200 is in the table; nothing is there twice (the key of the table would not
+have it, and the count says so); what is there without a 200 that somebody saw is no more than the requests that were
+under way when the process was killed, and nothing where none was killed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from modelyard.local.postgres import Postgres
+from tests.services.conftest import StartApi
+from tests.services.folder_source import FolderSource
+from tests.services.load import Load, loaded
+from tests.services.made_models import LOAN_RECORD, loan_contract, put
+from tests.services.own_postgres import OwnPostgres
+from tests.services.running_api import RunningApi, wait_until
+
+CLIENTS = 8
+COMMIT_SECONDS = 1.0
+OUTAGE_SECONDS = 3.0
+ENOUGH = 200
+
+
+def in_table(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return [str(each) for each in connection.scalars(text("select request_id from predictions"))]
+
+
+def check_kept(kept: list[str], load: Load, killed: int = 0) -> None:
+    """Holds the table against what clients were answered."""
+    assert len(load.request_ids) >= ENOUGH
+    assert len(set(load.request_ids)) == len(load.request_ids)
+    assert [each for each, count in Counter(kept).items() if count > 1] == []
+    assert set(load.request_ids) - set(kept) == set()
+    assert len(set(kept) - set(load.request_ids)) <= killed
+
+
+def is_drained(api: RunningApi) -> bool:
+    return api.spooled() == 0
+
+
+def test_killed_under_load(start_api: StartApi, raw_engine: Engine) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+        with loaded(api.port, CLIENTS) as load:
+            load.wait_for(ENOUGH)
+            api.kill()
+    assert load.lost == CLIENTS
+    check_kept(in_table(raw_engine), load, killed=CLIENTS)
+
+
+@pytest.fixture
+def api_of_its_own(start_api: StartApi, own_postgres: OwnPostgres) -> Iterator[RunningApi]:
+    """An API whose database the test may stop."""
+    with start_api(raw_database_url=own_postgres.url("api"), api_commit_seconds=COMMIT_SECONDS) as api:
+        api.wait_for_version(1)
+        yield api
+
+
+def test_postgres_is_stopped_under_load_and_started_again(
+    api_of_its_own: RunningApi, own_postgres: OwnPostgres
+) -> None:
+    api = api_of_its_own
+    with loaded(api.port, CLIENTS) as load:
+        load.wait_for(ENOUGH)
+        own_postgres.stop()
+        load.wait_for(ENOUGH)
+        time.sleep(OUTAGE_SECONDS)
+        own_postgres.start()
+        wait_until(lambda: is_drained(api), api.logged)
+        load.wait_for(ENOUGH)
+    wait_until(lambda: is_drained(api), api.logged)
+    assert (load.lost, load.statuses) == (0, {})
+    # Nobody waited for the database longer than was allowed; the rest is what a busy machine takes.
+    assert load.slowest_seconds < COMMIT_SECONDS + 2
+    assert "predictions go to the spool" in api.logged()
+    check_kept(own_postgres.request_ids(), load)
+
+
+def test_killed_while_postgres_is_away(start_api: StartApi, own_postgres: OwnPostgres, tmp_path: Path) -> None:
+    url = own_postgres.url("api")
+    with start_api(raw_database_url=url, api_commit_seconds=COMMIT_SECONDS) as api:
+        api.wait_for_version(1)
+        own_postgres.stop()
+        with loaded(api.port, CLIENTS) as load:
+            load.wait_for(ENOUGH)
+            api.kill()
+    own_postgres.start()
+    assert own_postgres.request_ids() == []
+    with start_api(raw_database_url=url) as api:
+        wait_until(lambda: len(own_postgres.request_ids()) >= len(load.request_ids), api.logged)
+        wait_until(lambda: is_drained(api), api.logged)
+        assert "of a process that has ended" in api.logged()
+    check_kept(own_postgres.request_ids(), load, killed=CLIENTS)
+    assert list((tmp_path / "home" / "spool").iterdir()) == []
+
+
+def test_killed_while_draining(start_api: StartApi, empty_postgres: Postgres, admin_raw_engine: Engine) -> None:
+    """The rows are on their way to the database, in a statement that waits for a lock, when the process is killed."""
+    url = empty_postgres.url("raw_data", "api")
+    with start_api(raw_database_url=url, api_commit_seconds=COMMIT_SECONDS) as api:
+        api.wait_for_version(1)
+        with admin_raw_engine.begin() as connection:
+            connection.execute(text("lock table predictions in share mode"))
+            with loaded(api.port, CLIENTS) as load:
+                load.wait_for(ENOUGH)
+                wait_until(lambda: _a_drain_waits(admin_raw_engine), api.logged)
+                api.kill()
+    with start_api(raw_database_url=url) as api:
+        wait_until(lambda: "of a process that has ended" in api.logged() and is_drained(api), api.logged)
+    check_kept(in_table(admin_raw_engine), load, killed=CLIENTS)
+
+
+def _a_drain_waits(engine: Engine) -> bool:
+    """A statement that waits for the lock within a transaction: that of the drain, not of a commit of one group."""
+    query = (
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%add_predictions%' "
+        "and xact_start < query_start"
+    )
+    with engine.connect() as connection:
+        return bool(connection.scalar(text(query)))
+
+
+def test_a_process_adopts_what_another_one_leaves_behind(start_api: StartApi, own_postgres: OwnPostgres) -> None:
+    url = own_postgres.url("api")
+    with start_api(raw_database_url=url) as living, start_api(raw_database_url=url) as dying:
+        living.wait_for_version(1)
+        dying.wait_for_version(1)
+        own_postgres.stop()
+        with loaded(dying.port, CLIENTS) as load:
+            load.wait_for(ENOUGH)
+            dying.kill()
+        own_postgres.start()
+        wait_until(lambda: len(own_postgres.request_ids()) >= len(load.request_ids), living.logged)
+        wait_until(lambda: is_drained(living), living.logged)
+    check_kept(own_postgres.request_ids(), load, killed=CLIENTS)
+
+
+def test_a_full_spool_answers_nothing_that_is_not_kept(start_api: StartApi, own_postgres: OwnPostgres) -> None:
+    settings = {"api_spool_limit_mb": 1, "api_commit_seconds": COMMIT_SECONDS}
+    with start_api(raw_database_url=own_postgres.url("api"), **settings) as api:
+        api.wait_for_version(1)
+        own_postgres.stop()
+        with loaded(api.port, CLIENTS) as load:
+            wait_until(lambda: load.statuses[503] > ENOUGH, api.logged)
+        refused = api.predict(LOAN_RECORD)
+        assert refused.status_code == 503
+        assert "the spool on the disk takes no more" in refused.json()["detail"]
+        assert int(refused.headers["retry-after"]) > 0
+        assert api.client.get("/ready").status_code == 503
+        own_postgres.start()
+        wait_until(lambda: is_drained(api), api.logged)
+        load.request_ids.append(api.answer(LOAN_RECORD)["request_id"])
+        assert api.client.get("/ready").status_code == 200
+    assert set(load.statuses) == {503}
+    check_kept(own_postgres.request_ids(), load)
+
+
+def test_swapped_under_load(start_api: StartApi, source: FolderSource, raw_engine: Engine) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+        with loaded(api.port, CLIENTS) as load:
+            for version in (2, 3):
+                load.wait_for(ENOUGH)
+                put(source, version, loan_contract(), LOAN_RECORD, bias=version)
+                source.point(loan_approval=version)
+                api.wait_for_version(version)
+            load.wait_for(ENOUGH)
+    assert (load.lost, load.statuses) == (0, {})
+    assert set(load.versions) == {1, 2, 3}
+    check_kept(in_table(raw_engine), load)
+
+
+def test_without_a_registry_at_the_start(start_api: StartApi, source: FolderSource, raw_engine: Engine) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+    source.go_away()
+    with start_api() as api, loaded(api.port, CLIENTS) as load:
+        load.wait_for(ENOUGH)
+    assert (load.lost, load.statuses) == (0, {})
+    check_kept(in_table(raw_engine), load)
