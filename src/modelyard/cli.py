@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
+from modelyard.contract import TaskKind
 from modelyard.errors import BadInput, ModelyardError, Refused
 from modelyard.settings import (
     Administration,
@@ -205,6 +206,25 @@ def extra(
     """Print the extra of this package that a use case's training needs; nothing, if it needs none."""
     settings = read_settings()
     typer.echo(_find(use_case or settings.default_use_case, settings).extra or "")
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new use case.")],
+    source: Annotated[str, typer.Option("--from", help="CSV file or URL of the records.", show_default=False)],
+    target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
+    key: Annotated[str | None, typer.Option(help="The column that identifies a record, if one does.")] = None,
+    kind: Annotated[TaskKind | None, typer.Option(help="The kind of task; else what the target looks like.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a use-case file from a table that nobody has declared yet."""
+    from modelyard.authoring.draft import Question
+    from modelyard.authoring.new import new
+    from modelyard.sources.object_store import use_object_store
+
+    settings = read_settings()
+    use_object_store(settings)
+    new(settings, Question(name, source, target, key, kind, settings.allowed_bad_share), force=force)
 
 
 @app.command("up-local")

@@ -57,6 +57,11 @@ class PlatformService(BaseModel):
     purpose: str = ""
 
 
+def _use_cases_here() -> Path | None:
+    folder = Path("use_cases")
+    return folder.resolve() if folder.is_dir() else None
+
+
 def _read_json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
@@ -77,7 +82,7 @@ class Settings(BaseSettings):
     )
 
     modelyard_home: Path = Path(".modelyard")
-    use_cases_path: Path | None = None
+    use_cases_path: Path | None = Field(default_factory=_use_cases_here)
     default_use_case: str = "loan_approval"
     data_url: str = "data"
     accepted_files_url: str | None = None

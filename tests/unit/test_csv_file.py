@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelyard.contract import Feature, FeatureType
 from modelyard.errors import BadInput
 from modelyard.records import Rejection
 from modelyard.sources import csv_file
@@ -209,3 +210,24 @@ def test_the_parser_of_plain_lines_is_used() -> None:
     with patch.object(CsvFile, "_careful_cells", forbidden):
         records, _ = read(csv_of(rows(50)))
     assert len(records) == 50
+
+
+def test_an_alias_tells_columns_apart_that_are_spelled_alike() -> None:
+    use_case = shops(
+        features=(
+            Feature(name="area", type=FeatureType.NUMBER, aliases=("Area (m)",)),
+            Feature(name="area_2", type=FeatureType.NUMBER, aliases=("Area [m]",)),
+        )
+    )
+    header = "shop,Area [m],Area (m),verdict"
+    file = opened(f"{header}\na,1,2,good\n", use_case)
+    assert {file.columns[file.positions[name]]: name for name in ("area", "area_2")} == {
+        "Area (m)": "area",
+        "Area [m]": "area_2",
+    }
+
+
+def test_without_a_use_case_every_column_is_a_field() -> None:
+    file = CsvFile(Content("shops.csv", io.BytesIO(b"a,a,\n1,,3\n")))
+    cells = next(file.cells())
+    assert {name: column.to_pylist() for name, column in cells.columns.items()} == {"0": ["1"], "1": [None], "2": ["3"]}

@@ -9,6 +9,7 @@ from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
 from modelyard.models.evaluate import primary_metric
 from modelyard.models.fit import Fitted, fit, pictures
+from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, UseCase
 
 LINEAR = {
@@ -155,3 +156,24 @@ def test_only_a_probability_at_the_threshold_may_decide_otherwise() -> None:
     assert compare_scores(contract, at, at - TOLERANCE / 2).holds
     flipped = Agreement(records=1, largest_difference=0, other_decisions=1)
     assert not flipped.holds
+
+
+def with_many_cities(rows: int, seed: int) -> pd.DataFrame:
+    """Hundreds of cities, some of them common, most of them not, and some that training never sees."""
+    generator = np.random.default_rng(seed)
+    frame = records(TaskKind.BINARY, rows, seed)
+    places = np.minimum(generator.geometric(0.01, rows), 400) + (seed * 3)
+    frame["city"] = [f"City {place}" if place % 50 else "" for place in places]
+    frame["answer"] = np.where((places < 20) ^ (generator.random(rows) < 0.1), "yes", "no").astype(object)
+    return frame
+
+
+@pytest.mark.parametrize("candidate", ["linear", "forest", "boosting"])
+def test_a_category_of_hundreds_of_values_compiles_to_the_same_model_of_bounded_width(candidate: str) -> None:
+    case = use_case(TaskKind.BINARY)
+    train, validation, test = (with_many_cities(rows, seed) for seed, rows in enumerate((2000, 500, 500)))
+    assert train["city"].nunique() > 200
+    model = fit(case, case.candidate(candidate), train, validation, test)
+    assert model.agreement.holds, str(model.agreement)
+    assert model.pipeline.named_steps["inputs"].transform(test).shape[1] == 3 + MOST_CATEGORIES
+    assert model.test["roc_auc"] > 0.55

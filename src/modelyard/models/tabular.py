@@ -11,19 +11,21 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelyard.contract import Contract, TaskKind
+from modelyard.contract import Contract, Seen, TaskKind
 from modelyard.errors import BadInput
 from modelyard.models.derive import derived_features
 from modelyard.usecase import Candidate
 
 FINAL_STEP = "model"
+# A model gets so many inputs of one category at most: each is a column of the whole training part.
+MOST_CATEGORIES = 64
 
 
 def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeline:
     """An unfitted model of a candidate.
 
     Missing numbers become the training part's median or mean, then features are derived; a missing category is a
-    category of its own.
+    category of its own. Of a category with very many values, the commonest have an input each; the others are one.
 
     Args:
         candidate: Which estimator, with which parameters.
@@ -39,13 +41,28 @@ def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeli
     if numeric:
         inputs.append(("numbers", _numeric_steps(candidate, contract, numeric), numeric))
     if categories:
-        inputs.append(("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories))
+        inputs.append(("categories", _encoder(contract), categories))
     return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
 
 
 def make_dummy(kind: TaskKind) -> BaseEstimator:
     """An unfitted model that looks at no feature: what any real one must beat."""
     return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
+
+
+def _encoder(contract: Contract) -> OneHotEncoder:
+    known = [_commonest(feature.seen) for feature in contract.features if not feature.is_numeric]
+    # An explicit list, as the converter to ONNX knows nothing of the encoder's own ways to put values together.
+    many = any(len(values) == MOST_CATEGORIES for values in known)
+    return OneHotEncoder(categories=known if many else "auto", handle_unknown="ignore", sparse_output=False)
+
+
+def _commonest(seen: Seen | None) -> list[str]:
+    """The values of a category that the training part holds, sorted; of very many, the commonest."""
+    if seen is None:
+        return []
+    shares = seen.shares | ({"": seen.missing / seen.count} if seen.missing else {})
+    return sorted(sorted(shares, key=lambda value: (-shares[value], value))[:MOST_CATEGORIES])
 
 
 def _numeric_steps(candidate: Candidate, contract: Contract, names: list[str]) -> Pipeline:

@@ -50,8 +50,9 @@ class Cells:
 class CsvFile:
     """A CSV file that is being read for a use case.
 
-    Its first record names the columns. A column is found by its field's name or an alias: capitals do not matter, and
-    whatever is neither letter nor digit is as good as an underscore.
+    Its first record names the columns. A column is found by its field's alias; if none is spelled just so, by the
+    field's name or an alias, where capitals do not matter, and what is neither letter nor digit is as good as an
+    underscore.
 
     Attributes:
         source: Where it was opened.
@@ -60,8 +61,12 @@ class CsvFile:
         ignored: The columns that no field is declared for.
     """
 
-    def __init__(self, content: Content, use_case: UseCase) -> None:
+    def __init__(self, content: Content, use_case: UseCase | None = None) -> None:
         """Reads the first record.
+
+        Args:
+            content: What is in the file.
+            use_case: Declares the fields. Without one, every column is a field, under its number from 0 on.
 
         Raises:
             BadInput: The file is empty or is no text; a field has no column, or two.
@@ -72,7 +77,7 @@ class CsvFile:
         self._line = 1
         self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
         self.columns = self._read_header()
-        self.positions = _found(self.source, self.columns, use_case)
+        self.positions = _found(self.source, self.columns, use_case) if use_case else _all(self.columns)
         declared = set(self.positions.values())
         self.ignored = tuple(name for position, name in enumerate(self.columns) if position not in declared)
 
@@ -187,12 +192,12 @@ class _PlainText:
         return shown(self._lines[position])
 
 
+def _all(columns: tuple[str, ...]) -> dict[str, int]:
+    return {str(position): position for position in range(len(columns))}
+
+
 def _found(source: str, columns: tuple[str, ...], use_case: UseCase) -> dict[str, int]:
-    spelled = [_spelled(column) for column in columns]
-    found = {
-        field: [position for position, column in enumerate(spelled) if column in spellings]
-        for field, spellings in _spellings(use_case).items()
-    }
+    found = {field.name: _positions(columns, field) for field in _fields(use_case)}
     missing = [field for field, positions in found.items() if not positions]
     if missing:
         there = ", ".join(map(repr, columns))
@@ -204,14 +209,20 @@ def _found(source: str, columns: tuple[str, ...], use_case: UseCase) -> dict[str
     return {field: positions[0] for field, positions in found.items()}
 
 
-def _spellings(use_case: UseCase) -> dict[str, set[str]]:
-    fields: list[RecordKey | Feature | Target] = [*use_case.features, use_case.target]
-    if use_case.key:
-        fields.insert(0, use_case.key)
-    return {field.name: {_spelled(name) for name in (field.name, *field.aliases)} for field in fields}
+def _fields(use_case: UseCase) -> list[RecordKey | Feature | Target]:
+    return [*([use_case.key] if use_case.key else []), *use_case.features, use_case.target]
 
 
-def _spelled(name: str) -> str:
+def _positions(columns: tuple[str, ...], field: RecordKey | Feature | Target) -> list[int]:
+    """Where the columns are that can be a field's."""
+    if exact := [position for position, column in enumerate(columns) if column in field.aliases]:
+        return exact
+    spellings = {spelled(name) for name in (field.name, *field.aliases)}
+    return [position for position, column in enumerate(columns) if spelled(column) in spellings]
+
+
+def spelled(name: str) -> str:
+    """A column's name as others are that mean the same."""
     return re.sub(r"\W+", "_", name.strip().casefold())
 
 

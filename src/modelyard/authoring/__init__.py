@@ -1,0 +1,1 @@
+"""Proposes use cases from data that nobody has declared yet: `modelyard new`."""

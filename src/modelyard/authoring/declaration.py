@@ -1,0 +1,212 @@
+"""A draft as the Python file that declares the use case: for people to read and to change."""
+
+import ast
+import json
+import math
+from collections.abc import Iterator, Mapping
+
+from modelyard.authoring.columns import Column
+from modelyard.authoring.draft import Draft, feature_title
+from modelyard.authoring.features import Proposal
+from modelyard.authoring.names import title_and_unit
+from modelyard.contract import Feature, FeatureType, Label
+from modelyard.usecase import Candidate
+
+LINE_LENGTH = 120
+INDENT = "    "
+LONGEST_INDENT = 16
+
+
+def declaration(draft: Draft, source: str) -> str:
+    """The text of a use-case file.
+
+    Args:
+        draft: What it says.
+        source: Where the records come from: below DATA_URL, or a URL or path of its own.
+    """
+    lines = [
+        f'"""{draft.title}: proposed by `modelyard new` from {draft.table.records} records. It is yours to change."""',
+        "",
+        "from modelyard.contract import Feature, FeatureType, Limits, Target, TaskKind",
+        "from modelyard.usecase import Candidate, Gate, RecordKey, Split, UseCase",
+        "",
+        "USE_CASE = UseCase(",
+        *(INDENT + line if line else "" for line in _body(draft, source)),
+        ")",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _body(draft: Draft, source: str) -> Iterator[str]:
+    yield f"name={_text(draft.name)},"
+    yield f"title={_text(draft.title)},"
+    yield f"description={_text(_description(draft))},"
+    yield f"kind=TaskKind.{draft.goal.kind.name},"
+    if draft.key:
+        yield f"key={_call('RecordKey', _named(draft, draft.key))},"
+    yield "features=("
+    for proposal in draft.proposals:
+        yield from (INDENT + line for line in _feature(draft, proposal))
+    yield "),"
+    yield from _target(draft)
+    yield f"source={_text(source)},"
+    yield from _small(draft)
+    yield "candidates=("
+    for candidate in draft.candidates:
+        yield from (INDENT + line for line in _candidate(candidate))
+    yield "),"
+    yield '# schedule="@daily",  # when records are loaded; else by hand'
+
+
+def _description(draft: Draft) -> str:
+    title, _ = title_and_unit(draft.goal.column.name)
+    count = len(draft.features)
+    return f"Predicts {title or draft.goal.column.name!r} from {count} {'column' if count == 1 else 'columns'}."
+
+
+def _feature(draft: Draft, proposal: Proposal) -> Iterator[str]:
+    column = proposal.column
+    if proposal.type is None:
+        yield f"# {_comment(f'{column.name!r} is left out: it {proposal.why_not}.')}"
+        return
+    yield f"# {_comment(_seen(column, proposal.type))}"
+    doubt = proposal.doubt or ("tells the target nearly by itself" if column.name in draft.telling else "")
+    if doubt:
+        yield f"# Doubtful: it {_comment(doubt)}."
+    yield "Feature("
+    for name, value in _arguments(draft, proposal, proposal.type).items():
+        yield from (INDENT + line for line in _argument(name, value))
+    if proposal.type in (FeatureType.NUMBER, FeatureType.INTEGER):
+        yield f"{INDENT}# valid={_limits(column)},  # what can be at all: others are refused"
+    yield "),"
+
+
+def _arguments(draft: Draft, proposal: Proposal, kind: FeatureType) -> dict[str, str]:
+    title, unit = feature_title(draft, proposal.column, kind)
+    made = Feature(name=draft.field_name(proposal.column), type=kind)
+    arguments = {"name": _text(made.name), "type": f"FeatureType.{kind.name}"}
+    if title and title != made.label:
+        arguments["title"] = _text(title)
+    if unit:
+        arguments["unit"] = _text(unit)
+    if proposal.column.missing:
+        arguments["nullable"] = "True"
+    if aliases := draft.aliases(proposal.column):
+        arguments["aliases"] = _tuple(aliases)
+    if proposal.categories:
+        arguments["categories"] = _tuple(proposal.categories)
+    return arguments
+
+
+def _target(draft: Draft) -> Iterator[str]:
+    goal = draft.goal
+    title, unit = title_and_unit(goal.column.name)
+    arguments = _named(draft, goal.column)
+    if goal.classes:
+        arguments["classes"] = _tuple(goal.classes)
+    if title:
+        arguments["title"] = _text(title)
+    if unit and not goal.classes:
+        arguments["unit"] = _text(unit)
+    if goal.classes == (0, 1):
+        arguments["class_titles"] = _tuple(("No", "Yes"))
+    yield from _long_call("target=Target", arguments)
+
+
+def _small(draft: Draft) -> Iterator[str]:
+    if not draft.is_small:
+        return
+    split = draft.split
+    yield f"# {draft.table.records} records are few: more are kept for the test, and the gate takes fewer for enough."
+    yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
+    yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
+
+
+def _candidate(candidate: Candidate) -> Iterator[str]:
+    yield "Candidate("
+    yield f"{INDENT}name={_text(candidate.name)},"
+    yield f"{INDENT}estimator={_text(candidate.estimator)},"
+    yield f"{INDENT}parameters={_mapping(candidate.parameters)},"
+    if candidate.scale:
+        yield f"{INDENT}scale=True,"
+    yield "),"
+
+
+def _named(draft: Draft, column: Column) -> dict[str, str]:
+    arguments = {"name": _text(draft.field_name(column))}
+    if aliases := draft.aliases(column):
+        arguments["aliases"] = _tuple(aliases)
+    return arguments
+
+
+def _seen(column: Column, kind: FeatureType) -> str:
+    missing = f", missing in {column.missing} of {column.records}" if column.missing else ""
+    if kind in (FeatureType.NUMBER, FeatureType.INTEGER):
+        return f"Seen: {column.minimum:.10g} to {column.maximum:.10g}, on average {column.mean:.4g}{missing}."
+    if kind is FeatureType.BOOLEAN:
+        return f"Seen: yes and no{missing}."
+    commonest = ", ".join(f"{text!r} {count / column.records:.0%}" for text, count in column.texts.most_common(3))
+    return f"Seen: {column.different} values, most often {commonest}{missing}."
+
+
+def _limits(column: Column) -> str:
+    low = 0.0 if column.minimum >= 0 else -_above(-2 * column.minimum)
+    high = 1.0 if column.minimum >= 0 and column.maximum <= 1 else _above(2 * column.maximum)
+    return f"Limits(minimum={low:.10g}, maximum={high:.10g})"
+
+
+def _above(value: float) -> float:
+    """The next number that has one digit and zeros."""
+    if value <= 0:
+        return 0.0
+    size = 10.0 ** math.floor(math.log10(value))
+    return math.ceil(value / size) * size
+
+
+def _long_call(function: str, arguments: Mapping[str, str]) -> Iterator[str]:
+    line = f"{_call(function, arguments)},"
+    if len(line) + len(INDENT) <= LINE_LENGTH:
+        yield line
+        return
+    yield f"{function}("
+    for name, value in arguments.items():
+        yield from (INDENT + line for line in _argument(name, value))
+    yield "),"
+
+
+def _argument(name: str, value: str) -> Iterator[str]:
+    """An argument on a line of its own; a long list of texts in as many lines as it has texts."""
+    if len(name) + len(value) <= LINE_LENGTH - LONGEST_INDENT or not value.startswith("("):
+        yield f"{name}={value},"
+        return
+    yield f"{name}=("
+    yield from (f"{INDENT}{_literal(each)}," for each in ast.literal_eval(value))
+    yield "),"
+
+
+def _call(function: str, arguments: Mapping[str, str]) -> str:
+    return f"{function}({', '.join(f'{name}={value}' for name, value in arguments.items())})"
+
+
+def _tuple(values: tuple[Label, ...]) -> str:
+    return f"({', '.join(map(_literal, values))}{',' if len(values) == 1 else ''})"
+
+
+def _mapping(values: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{_text(name)}: {value!r}" for name, value in values.items()) + "}"
+
+
+def _literal(value: Label) -> str:
+    return str(value) if isinstance(value, int) else _text(value)
+
+
+def _text(text: str) -> str:
+    # JSON's strings are Python's, but for what stands for half a character, which no file that was read holds.
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _comment(text: str) -> str:
+    """A text in one line, whatever is in it."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= LINE_LENGTH - 20 else f"{line[: LINE_LENGTH - 21]}…"

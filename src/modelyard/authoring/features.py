@@ -1,0 +1,135 @@
+"""What the columns become: features with a type, or nothing, with the reason."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from modelyard.authoring.columns import Column, Table
+from modelyard.authoring.target import Goal
+from modelyard.contract import FeatureType
+
+# A text with no more different values is a category with just these.
+MOST_CATEGORIES = 20
+# A text with more different values than this share of the records says something else of nearly each.
+MOST_DIFFERENT_SHARE = 0.5
+# Longer texts, on average, are prose.
+PROSE_CHARACTERS = 60
+# How many texts are looked at to say what they are.
+LOOKED_AT = 500
+# What most of them must be.
+MOST = 0.95
+NEARLY_EMPTY = 0.95
+
+DATE = re.compile(
+    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ]\w{3,9}[- ]\d{2,4})"
+    r"([T ]+\d.*)?\s*"
+)
+DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*")
+DECORATED_NUMBER = re.compile(r"\s*[$€£¥]?\s*[+-]?\d[\d,.' ]*\s*[$€£¥%]?\s*")
+DECORATION = re.compile(r".*[$€£¥%'].*|.*\d \d.*", re.DOTALL)
+ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|nr|no|number|code|index|row)$|^unnamed|ID$|Id$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a column is proposed to be.
+
+    Attributes:
+        column: The column.
+        type: The feature's type; None: it is left out.
+        why_not: Why it is left out, as the rest of a sentence.
+        categories: The values of a category with few of them.
+        doubt: What is doubtful about it, as the rest of a sentence.
+    """
+
+    column: Column
+    type: FeatureType | None
+    why_not: str = ""
+    categories: tuple[str, ...] = ()
+    doubt: str = ""
+
+
+def propose(table: Table, goal: Goal, key: Column | None) -> list[Proposal]:
+    """A proposal for every column but the target's and the key's, in order."""
+    twice = {name for name, count in Counter(column.name for column in table.columns).items() if count > 1}
+    return [
+        _of_column(column, is_there_twice=column.name in twice)
+        for column in table.columns
+        if column is not goal.column and column is not key
+    ]
+
+
+def _of_column(column: Column, *, is_there_twice: bool) -> Proposal:
+    why_not = _why_not(column, is_there_twice=is_there_twice)
+    if why_not:
+        return Proposal(column, None, why_not)
+    proposal = _number(column) if column.is_number or column.is_truth else _text(column)
+    if proposal.type and not proposal.doubt and column.missing > NEARLY_EMPTY * column.records:
+        return Proposal(column, proposal.type, categories=proposal.categories, doubt="is empty in nearly all records")
+    return proposal
+
+
+def _why_not(column: Column, *, is_there_twice: bool) -> str:
+    if is_there_twice:
+        return "is the name of more than one column: neither can be meant"
+    if column.missing == column.records:
+        return "is empty"
+    if column.different == 1:
+        return "is the same in all records that have it" if column.missing else "is the same in all records"
+    return ""
+
+
+def _number(column: Column) -> Proposal:
+    if column.is_truth:
+        return Proposal(column, FeatureType.BOOLEAN)
+    if column.is_unique and column.whole and (column.rising or ID_NAME.search(column.name)):
+        return Proposal(column, None, "has another whole number in every record, as an identifier has")
+    kind = FeatureType.INTEGER if column.whole else FeatureType.NUMBER
+    return Proposal(column, kind, doubt=_doubt_of_number(column))
+
+
+def _doubt_of_number(column: Column) -> str:
+    if column.strays:
+        return f"has {column.strays} cells that are no number, such as {column.stray!r}: those records are set aside"
+    if column.whole and column.minimum >= 19_000_101 and column.maximum <= 21_001_231:
+        return "may be a date that is written as a number"
+    if column.whole and ID_NAME.search(column.name) and column.different > MOST_CATEGORIES:
+        return "may be a code and no amount: a larger one would mean nothing"
+    return ""
+
+
+def _text(column: Column) -> Proposal:
+    texts = list(column.texts)[:LOOKED_AT]
+    if _most(DATE, texts):
+        return Proposal(column, None, "holds dates: a number says more, such as the days until another date")
+    if _most(DECIMAL_COMMA, texts):
+        return Proposal(column, None, f"holds numbers with commas, such as {texts[0]!r}: write them with points")
+    if _most(DECORATED_NUMBER, texts) and _most(DECORATION, texts):
+        return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write them as plain numbers")
+    if column.is_unique:
+        return Proposal(column, None, "has another text in every record, as a name or an identifier has")
+    if column.characters > PROSE_CHARACTERS * column.given:
+        return Proposal(column, None, "holds prose, which the models of tables do not read")
+    if not column.all_counted or column.different > MOST_DIFFERENT_SHARE * column.given:
+        return Proposal(column, None, "has another text in nearly every record, as a name or an identifier has")
+    return _category(column)
+
+
+def _category(column: Column) -> Proposal:
+    if column.different <= MOST_CATEGORIES:
+        return Proposal(column, FeatureType.CATEGORY, categories=tuple(sorted(column.texts)), doubt=_spellings(column))
+    return Proposal(column, FeatureType.CATEGORY, doubt=_spellings(column))
+
+
+def _spellings(column: Column) -> str:
+    """What to doubt of a category some of whose values differ only in how they are written."""
+    first: dict[str, str] = {}
+    for text in sorted(column.texts):
+        other = first.setdefault(" ".join(text.casefold().split()), text)
+        if other != text:
+            return f"holds {other!r} and {text!r}, which are two values: are they meant to be one?"
+    return ""
+
+
+def _most(pattern: re.Pattern[str], texts: list[str]) -> bool:
+    return sum(1 for text in texts if pattern.fullmatch(text)) >= MOST * len(texts)

@@ -1,0 +1,129 @@
+"""`modelyard new`: from a table that nobody has declared to a use-case file, and what to know about it."""
+
+import re
+from pathlib import Path
+
+import fsspec
+import typer
+from rich.console import Console
+
+from modelyard.authoring.declaration import declaration
+from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
+from modelyard.contract import IDENTIFIER, LONGEST_NAME, TaskKind
+from modelyard.errors import BadInput
+from modelyard.settings import Settings
+from modelyard.sources.files import content_hash
+from modelyard.sources.locate import resolve
+from modelyard.usecase import RESERVED_NAMES, find_use_cases, usable_use_cases
+
+# Where use cases are looked for when no setting names a folder.
+USUAL_FOLDER = Path("use_cases")
+# Below the data: what was copied there, and git ignores.
+OWN_DATA = "own"
+DATA_ENDING = re.compile(r"(\.\w{1,8}){1,2}$")
+KINDS = {
+    TaskKind.BINARY: "one of two classes",
+    TaskKind.MULTICLASS: "one of several classes",
+    TaskKind.REGRESSION: "a number",
+}
+# The longest name of a model's table that leaves room for what the platform adds.
+LONGEST_USE_CASE = LONGEST_NAME - 20
+
+
+def new(settings: Settings, question: Question, *, force: bool) -> None:
+    """Writes the file of a new use case, and says what was assumed and is doubted.
+
+    Args:
+        settings: Say where use cases and data are.
+        question: What is asked for.
+        force: Whether a file that is there may be written over.
+
+    Raises:
+        BadInput: It cannot be one, or it is there already; the message says why and what to do.
+        ServiceUnavailable: The server that has the table does not answer.
+    """
+    folder = settings.use_cases_path or USUAL_FOLDER
+    file = folder / f"{question.name}.py"
+    _check_name(question.name, file, settings, force=force)
+    draft = draft_of(question)
+    source = place(question.source, question.name, settings.data_url, force=force)
+    _write(file, declaration(draft, source))
+    _tell(draft, file, source, settings.data_url, question)
+
+
+def place(source: str, name: str, data_url: str, *, force: bool) -> str:
+    """Where a use case finds its records: below the data folder, which is the same without Docker and under compose.
+
+    A file elsewhere on this machine is copied into the data folder; a URL stays where it is.
+
+    Args:
+        source: Path or URL of the table.
+        name: Name of the use case.
+        data_url: The folder or URL that holds the data.
+        force: Whether a copy that is there may be written over.
+
+    Raises:
+        BadInput: Another file is where the copy would be.
+    """
+    if "://" in source:
+        return source.removeprefix(f"{data_url.rstrip('/')}/")
+    path = Path(source).expanduser().resolve()
+    if "://" not in data_url and path.is_relative_to(Path(data_url).resolve()):
+        return path.relative_to(Path(data_url).resolve()).as_posix()
+    ending = DATA_ENDING.search(path.name)
+    below = f"{OWN_DATA}/{name}{ending[0] if ending else '.csv'}"
+    _copy(str(path), f"{data_url.rstrip('/')}/{below}", force=force)
+    return below
+
+
+def _copy(source: str, target: str, *, force: bool) -> None:
+    files, path = fsspec.core.url_to_fs(target)
+    if files.exists(path):
+        if content_hash(target) == content_hash(source):
+            return
+        if not force:
+            raise BadInput(f"{target} is there already and holds something else: --force writes over it")
+    files.makedirs(files._parent(path), exist_ok=True)
+    files.put_file(source, path)
+
+
+def _check_name(name: str, file: Path, settings: Settings, *, force: bool) -> None:
+    if not IDENTIFIER.fullmatch(name) or len(name) > LONGEST_USE_CASE:
+        raise BadInput(
+            f"{name!r} cannot be the name of a use case: small letters, digits and underscores, a letter first, "
+            f"{LONGEST_USE_CASE} at most"
+        )
+    if name in RESERVED_NAMES:
+        raise BadInput(f"{name} is a table of the platform's own: choose another name")
+    if file.exists():
+        if not force:
+            raise BadInput(f"{file} is there already: --force writes over it")
+        return
+    if name in usable_use_cases(settings.use_cases_path)[0]:
+        raise BadInput(f"there is a use case {name} already: choose another name")
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes a use case that can be used, or none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".new")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+    find_use_cases(file.parent)
+
+
+def _tell(draft: Draft, file: Path, source: str, data_url: str, question: Question) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    count, records = len(draft.features), draft.table.records
+    typer.echo(f"{file}: {KINDS[draft.goal.kind]} from {count} features, made from {records} records")
+    assumed = [*assumptions(draft), f"The records are read from {resolve(source, data_url)}."]
+    for heading, sentences in (("Assumed", assumed), ("Doubtful", doubts(draft, question.allowed_bad_share))):
+        if sentences:
+            console.print(f"\n{heading}", style="bold")
+            for sentence in sentences:
+                console.print(f"  - {sentence}", markup=False)
+    console.print("\nNext", style="bold")
+    console.print(f"  - Read {file}: units, help and limits are yours to add.", markup=False)
+    console.print(f"  - make demo USE_CASE={draft.name}", markup=False)
+    if "://" not in source:
+        console.print("  - In containers: make upload, then start its load_raw_data in Airflow.", markup=False)

@@ -1,0 +1,290 @@
+"""What is proposed for tables that nobody has declared, and what is said of those that cannot be one."""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
+from modelyard.authoring.names import identifiers, title_and_unit
+from modelyard.authoring.new import new
+from modelyard.contract import IDENTIFIER, FeatureType, TaskKind
+from modelyard.errors import BadInput
+from modelyard.settings import Settings
+from modelyard.sources.csv_file import CsvFile
+from modelyard.sources.files import opened
+from modelyard.sources.records import read_records
+from modelyard.usecase import UseCase, find_use_case
+from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
+
+BAD_SHARE = 0.05
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with nothing in it, where the user is."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def question(file: Path, target: str, key: str | None = None, kind: TaskKind | None = None) -> Question:
+    return Question("mine", str(file), target, key, kind, BAD_SHARE)
+
+
+def declared(file: Path, target: str, key: str | None = None, kind: TaskKind | None = None) -> UseCase:
+    """The use case that is written for a file, as it is found afterwards."""
+    new(settings_here(), question(file, target, key, kind), force=True)
+    return find_use_case("mine", Path("use_cases"))
+
+
+def settings_here() -> Settings:
+    return Settings(_env_file=None, data_url="data", use_cases_path=None)
+
+
+def types(use_case: UseCase) -> dict[str, FeatureType]:
+    return {feature.name: feature.type for feature in use_case.features}
+
+
+def table(file: Path, header: str, row: Callable[[int], str], rows: int = 300) -> Path:
+    file.write_text("\n".join([header, *map(row, range(rows)), ""]), encoding="utf-8")
+    return file
+
+
+def draft(file: Path, target: str, kind: TaskKind | None = None) -> Draft:
+    return draft_of(question(file, target, kind=kind))
+
+
+def left_out(made: Draft) -> dict[str, str]:
+    return {each.column.name: each.why_not for each in made.proposals if each.type is None}
+
+
+@pytest.mark.parametrize(
+    ("strange", "kind"),
+    [(CHURN, TaskKind.BINARY), (FLOWERS, TaskKind.MULTICLASS), (FLATS, TaskKind.REGRESSION)],
+)
+def test_what_is_written_can_read_what_it_was_made_from(here: Path, strange: Strange, kind: TaskKind) -> None:
+    file = strange.write(here / "table.csv", 1000)
+    use_case = declared(file, strange.target, strange.key)
+    assert use_case.kind is kind
+    assert use_case.source == "own/mine.csv"
+    with opened(f"data/{use_case.source}") as content:
+        read = list(read_records(CsvFile(content, use_case), use_case))
+    assert sum(each.accepted.num_rows for each in read) == 1000
+    assert [rejection for each in read for rejection in each.rejected] == []
+
+
+def test_types_missing_values_and_odd_names(here: Path) -> None:
+    use_case = declared(CHURN.write(here / "table.csv", 1000), CHURN.target, CHURN.key)
+    assert types(use_case) == {
+        "dauer_monate": FeatureType.INTEGER,
+        "gebuehr": FeatureType.NUMBER,
+        "column_2nd_line_calls": FeatureType.INTEGER,
+        "class_": FeatureType.CATEGORY,
+        "stadt_ort": FeatureType.CATEGORY,
+        "werbung": FeatureType.CATEGORY,
+    }
+    features = {feature.name: feature for feature in use_case.features}
+    assert (features["dauer_monate"].title, features["dauer_monate"].unit) == ("Dauer", "Monate")
+    assert [name for name, feature in features.items() if feature.nullable] == ["dauer_monate", "gebuehr", "werbung"]
+    assert features["class_"].categories == ("basic", "plus", "pro")
+    assert features["stadt_ort"].categories == ()
+    assert all(feature.valid.minimum is None and feature.valid.maximum is None for feature in use_case.features)
+    assert "# valid=Limits(minimum=0, maximum=200)" in Path("use_cases/mine.py").read_text(encoding="utf-8")
+    assert use_case.target.classes == ("no", "yes")
+
+
+def test_columns_that_say_nothing_or_too_much_are_left_out_with_the_reason(here: Path) -> None:
+    made = draft_of(question(CHURN.write(here / "table.csv", 1000), CHURN.target, CHURN.key))
+    reasons = left_out(made)
+    assert list(reasons) == ["Name", "signed up", "region", "", "status"]
+    assert "another text in every record" in reasons["Name"]
+    assert "holds dates" in reasons["signed up"]
+    assert "the same in all records" in reasons["region"]
+    assert "as an identifier has" in reasons[""]
+    assert reasons["status"] == "says the same as 'Churned', in other words"
+    assert any(sentence.startswith("'status' is left out") for sentence in doubts(made, BAD_SHARE))
+
+
+def test_a_column_that_tells_the_target_is_doubted_and_stays(here: Path) -> None:
+    def row(number: int) -> str:
+        generator = random.Random(number)
+        late = generator.random() < 0.5
+        return f"{generator.gauss(0, 1):.3f},{generator.gauss(8 if late else 0, 1):.3f},{late:d}"
+
+    made = draft(table(here / "table.csv", "noise,days_late,is_late", row), "is_late")
+    assert list(made.telling) == ["days_late"]
+    assert "'days_late' tells 'is_late' nearly by itself" in " ".join(doubts(made, BAD_SHARE))
+    assert len(made.features) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "classes"),
+    [
+        (("0", "1"), TaskKind.BINARY, (0, 1)),
+        (("yes", "no"), TaskKind.BINARY, ("no", "yes")),
+        (("Nein", "Ja"), TaskKind.BINARY, ("Nein", "Ja")),
+        (("b", "a", "a", "a"), TaskKind.BINARY, ("a", "b")),
+        (("1.0", "0.0"), TaskKind.BINARY, (0, 1)),
+        (("3", "1", "2"), TaskKind.MULTICLASS, (1, 2, 3)),
+        (("red", "green", "blue"), TaskKind.MULTICLASS, ("blue", "green", "red")),
+        (tuple(map(str, range(40))), TaskKind.REGRESSION, ()),
+        (("1.5", "2.5", "3.25"), TaskKind.REGRESSION, ()),
+    ],
+)
+def test_the_kind_of_task(here: Path, values: Sequence[str], kind: TaskKind, classes: tuple[object, ...]) -> None:
+    use_case = declared(
+        table(here / "table.csv", "x,y", lambda number: f"{number * 7919 % 101},{values[number % len(values)]}"), "y"
+    )
+    assert (use_case.kind, use_case.target.classes) == (kind, classes)
+
+
+def test_the_user_knows_better(here: Path) -> None:
+    file = table(here / "table.csv", "x,y", lambda number: f"{number * 7919 % 101},{number % 5 + 1}")
+    assert "then add --kind regression" in " ".join(doubts(draft(file, "y"), BAD_SHARE))
+    assert declared(file, "y", kind=TaskKind.REGRESSION).kind is TaskKind.REGRESSION
+    with pytest.raises(BadInput, match="'y' has 5 different values: that is no binary task"):
+        draft(file, "y", TaskKind.BINARY)
+
+
+def test_rare_classes_are_left_out_and_said(here: Path) -> None:
+    def row(number: int) -> str:
+        return f"{number * 7919 % 101},{'xyz'[number % 3] if number else 'rare'}"
+
+    made = draft(table(here / "table.csv", "a,y", row), "y")
+    assert (made.goal.classes, made.goal.left_out) == (("x", "y", "z"), ("rare",))
+    assert "'rare' have fewer than 20 records" in " ".join(assumptions(made))
+    assert "About 1 of 300 records cannot be used" in " ".join(doubts(made, BAD_SHARE))
+
+
+def test_few_records_get_a_larger_test_and_say_so(here: Path) -> None:
+    use_case = declared(FLOWERS.write(here / "table.csv", 200), FLOWERS.target)
+    assert (use_case.split.test, use_case.gate.minimum_test_records) == (0.4, 60)
+    assert use_case.gate.level == 0.99
+    assert declared(FLOWERS.write(here / "table.csv", 1000), FLOWERS.target).gate.minimum_test_records == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "key", "sentence"),
+    [
+        ("", "y", None, "is empty: its first line must name the columns"),
+        ("x,y\n", "y", None, "has no records"),
+        ("x,y\n1,2\n", "z", None, "there is no column 'z'; the columns are 'x', 'y'"),
+        ("x,y,y\n1,2,3\n", "y", None, "there is more than one column 'y'"),
+        ("x,y\n" + "1,2\n" * 50, "y", None, "has 50 records, and a model needs 100"),
+        ("x,y\n" + "1,2\n" * 200, "y", None, "'y' is the same in every record"),
+        ("x,y\n" + "1,\n2,1\n1,0\n" * 100, "y", None, "100 of 300 records have no 'y'"),
+        ("x,y\n" + "1,2\n1,3\n" * 100, "y", None, "no column to predict from: 'x' is the same in all records"),
+        ("x,y\n" + "1,2\n2,3\n" * 100, "y", "x", "'x' does not identify a record: 198 of 200"),
+        ("x,y\n" + "1,2\n2,3\n" * 100, "y", "y", "cannot be both the key and the target"),
+        ("x;y\n" + "1,5;2\n2,5;3\n" * 100, "y", None, "separates its columns by semicolons"),
+        ("x\ty\n" + "1\t2\n" * 100, "y", None, "separates its columns by tabs"),
+        ("x,y\n" + "".join(f"{n % 9},t{n}\n" for n in range(300)), "y", None, "'y' has more than 100 different values"),
+        ("x,y\n" + "".join(f'{n % 9},"{n},5"\n' for n in range(300)), "y", None, "has more than 100 different values"),
+        ("x,y\n" + "1,2\n1,3,4\n" * 100, "y", None, "100 of 200 lines cannot be read, first line 3, which has 3 cells"),
+    ],
+)
+def test_what_cannot_be_a_use_case_is_a_sentence(
+    here: Path, text: str, target: str, key: str | None, sentence: str
+) -> None:
+    (here / "table.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        draft_of(question(here / "table.csv", target, key))
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("good", "sentence"), [(b"", "has no records: line 2"), (b"a,1\nb,0\n" * 100, "200 of 400 lines cannot be read")]
+)
+def test_a_file_in_another_encoding_is_a_sentence(here: Path, good: bytes, sentence: str) -> None:
+    (here / "table.csv").write_bytes(b"x,y\n" + "ä,1\nö,0\n".encode("latin-1") * 100 + good)
+    with pytest.raises(BadInput, match=f"{sentence}.* is not UTF-8.*: save the file as UTF-8"):
+        draft(here / "table.csv", "y")
+
+
+def test_numbers_in_another_notation_are_left_out_and_said(here: Path) -> None:
+    def row(number: int) -> str:
+        return f'{number % 7},"{number % 50},5","$1,{number % 10}00",0{number % 100:04d},{number % 2}'
+
+    made = draft(table(here / "table.csv", "x,price,cost,zip,y", row), "y")
+    assert "numbers with commas, such as '0,5'" in left_out(made)["price"]
+    assert "numbers with signs" in left_out(made)["cost"]
+    assert {each.column.name: each.type for each in made.features}["zip"] is FeatureType.CATEGORY
+
+
+def test_nothing_is_written_over(here: Path) -> None:
+    file = FLOWERS.write(here / "table.csv", 200)
+    asked = question(file, FLOWERS.target)
+    new(settings_here(), asked, force=False)
+    with pytest.raises(BadInput, match=r"mine\.py is there already: --force writes over it"):
+        new(settings_here(), asked, force=False)
+    new(settings_here(), asked, force=True)
+    Path("use_cases/mine.py").unlink()
+    FLOWERS.write(here / "table.csv", 201)
+    with pytest.raises(BadInput, match=r"own/mine\.csv is there already and holds something else"):
+        new(settings_here(), asked, force=False)
+
+
+@pytest.mark.parametrize("name", ["loan_approval", "predictions", "Mine", "../mine", "", "m" * 60])
+def test_a_name_that_cannot_be_one_is_a_sentence_and_nothing_is_written(here: Path, name: str) -> None:
+    file = FLOWERS.write(here / "table.csv", 200)
+    with pytest.raises(BadInput):
+        new(settings_here(), Question(name, str(file), FLOWERS.target, None, None, BAD_SHARE), force=False)
+    assert not Path("use_cases").exists()
+
+
+def test_a_file_among_the_data_stays_where_it_is(here: Path) -> None:
+    (here / "data").mkdir()
+    assert declared(FLOWERS.write(here / "data" / "table.csv", 200), FLOWERS.target).source == "table.csv"
+    assert not (here / "data" / "own").exists()
+
+
+def test_names_and_units() -> None:
+    assert identifiers(["Größe (m)", "GROESSE_m", "class", "30days", "李", "", "customerID", "part"]) == [
+        "groesse_m",
+        "groesse_m_2",
+        "class_",
+        "column_30days",
+        "column_5",
+        "column_6",
+        "customer_id",
+        "part_",
+    ]
+    assert title_and_unit("annual_income [USD]") == ("Annual income", "USD")
+    assert title_and_unit("Länge") == ("Länge", "")
+
+
+@given(st.lists(st.text(min_size=0, max_size=80), min_size=1, max_size=20))
+def test_any_names_become_identifiers_that_differ(columns: list[str]) -> None:
+    names = identifiers(columns)
+    assert len(set(names)) == len(columns)
+    assert all(IDENTIFIER.fullmatch(name) and len(name) <= 63 for name in names)
+
+
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=20)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(CELL, min_size=2, max_size=5, unique_by=str.strip),
+    st.lists(CELL, min_size=3, max_size=6, unique=True),
+)
+def test_whatever_stands_in_a_file_the_declaration_is_python(
+    tmp_path_factory: pytest.TempPathFactory, header: list[str], words: list[str]
+) -> None:
+    import csv
+
+    folder = tmp_path_factory.mktemp("any")
+    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as output:
+        writer = csv.writer(output)
+        writer.writerow([*header, "y"])
+        for number in range(120):
+            writer.writerow([*(words[(number * 7 + at) % len(words)] for at in range(len(header))), f"k{number % 3}"])
+    try:
+        asked = Question("mine", str(folder / "table.csv"), "y", None, None, BAD_SHARE)
+        new(Settings(_env_file=None, data_url=str(folder), use_cases_path=folder / "cases"), asked, force=True)
+    except BadInput:
+        return
+    assert find_use_case("mine", folder / "cases").source == "table.csv"
