@@ -1,5 +1,6 @@
 """The notebooks, run from top to bottom as JupyterLab runs them, on a real Postgres and a real MLflow."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from modelyard.steps.preprocess import preprocess
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
 from modelyard.stores.raw import RawStore
-from modelyard.usecase import find_use_case
+from modelyard.usecase import Candidate, find_use_case
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -68,8 +69,11 @@ def test_the_classification_experiments_run_and_keep_what_they_find(run: Any, sn
     assert f"snapshot {snapshot_id}" in shown
     for words in ("Refused", "Approved", "learning_rate", "precision", "weighted avg", "decide otherwise on 0"):
         assert words in shown
-    # What is to be declared is a candidate that can be.
-    assert 'name="searched_gradient_boosting"' in shown
+    # The lines that are to be declared can be: they are plain Python.
+    lines = ast.parse(shown[shown.index("Candidate(") :].rstrip(",\n"), mode="eval").body
+    assert isinstance(lines, ast.Call)
+    declared = {word.arg: ast.literal_eval(word.value) for word in lines.keywords}
+    assert Candidate.model_validate(declared).name == "searched_gradient_boosting"
     [found] = mlflow.search_runs(experiment_names=["loan_approval experiments"], output_format="list")
     assert found.data.tags["snapshot_id"] == snapshot_id
     assert found.data.metrics["test_roc_auc"] > 0.75
