@@ -125,6 +125,10 @@ images: ## Build the images and print their sizes
 	@STEP_RUNNER=process $(COMPOSE) build airflow-init
 	@docker images --format '{{.Repository}}:{{.Tag}}\t{{.Size}}' --filter reference='*modelyard-*' | grep -v modelyard-offline | sort | expand -t 40
 
+.PHONY: images-tensorflow
+images-tensorflow: ## Build the image that models of pictures are trained in
+	@STEPS_EXTRA=-tensorflow $(COMPOSE) build guard
+
 .PHONY: offline-images
 offline-images: ## Make stand-ins for the public base images where no registry can be reached
 	@docker/offline/build

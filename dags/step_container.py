@@ -6,6 +6,7 @@ from typing import Any
 from airflow.providers.docker.exceptions import DockerContainerFailedException
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 from docker.types import Mount
 
 from dags.step_runner import check_exit_code, tell_who_waits
@@ -23,23 +24,25 @@ class StepContainer(DockerOperator):
 
     Attributes:
         command: What follows `modelyard` on the command line; templates.
+        extra: The extra of the package that the step needs the libraries of.
     """
 
     template_fields = ("command",)
 
-    def __init__(self, *, settings: Settings, arguments: Sequence[str], **task: Any) -> None:
+    def __init__(self, *, settings: Settings, arguments: Sequence[str], extra: str | None = None, **task: Any) -> None:
         """Describes the container.
 
         Args:
             settings: Image, network, volume of use cases, and where the engine answers.
             arguments: What follows `modelyard` on the command line; templates.
+            extra: The extra of the package that the step needs the libraries of.
             task: What every operator takes.
 
         Raises:
             BadInput: One of those settings is missing; the message names them.
         """
         super().__init__(
-            image=_needed(settings, "step_image"),
+            image=image_with(_needed(settings, "step_image"), extra),
             command=list(arguments),
             docker_url=_needed(settings, "step_engine_url"),
             network_mode=_needed(settings, "step_network"),
@@ -51,12 +54,14 @@ class StepContainer(DockerOperator):
             labels={LABEL: task["task_id"]},
             **task,
         )
+        self.extra = extra
 
     def execute(self, context: Context) -> None:
         """Runs the step to its end and tells those who wait for its asset."""
         # Set here and not before: what an operator is made with can be seen in Airflow.
         self._private_environment = step_environment(read_settings())
         self.command = [argument for argument in self.command or () if argument]
+        self._check_image()
         try:
             super().execute(context)
         except DockerContainerFailedException as error:
@@ -65,6 +70,12 @@ class StepContainer(DockerOperator):
         finally:
             self._remove()
         tell_who_waits(self, context)
+
+    def _check_image(self) -> None:
+        # It would be pulled otherwise, which the engine's proxy refuses.
+        if not self.cli.images(name=self.image):
+            verb = f"images-{self.extra}" if self.extra else "images"
+            raise AirflowFailException(f"the engine has no image {self.image}: run `make {verb}`, or pull it")
 
     def on_kill(self) -> None:
         """Ends the container when its task is ended from outside."""
@@ -75,6 +86,15 @@ class StepContainer(DockerOperator):
         if self.container:
             self.cli.remove_container(self.container["Id"], force=True)
             self.container = None  # type: ignore[assignment]
+
+
+def image_with(image: str, extra: str | None) -> str:
+    """The image that has an extra's libraries, too: of `modelyard-steps:1` it is `modelyard-steps-extra:1`."""
+    if extra is None:
+        return image
+    name, colon, tag = image.rpartition(":")
+    # A colon before a slash is that of a registry's port.
+    return f"{name}-{extra}{colon}{tag}" if colon and "/" not in tag else f"{image}-{extra}"
 
 
 def _needed(settings: Settings, name: str) -> str:

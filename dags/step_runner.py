@@ -44,7 +44,9 @@ def step(
         # Only here: an Airflow that runs processes need not load the engine's client in each of them.
         from dags.step_container import StepContainer
 
-        return StepContainer(settings=settings, arguments=arguments, **task)
+        # Only training needs its libraries.
+        extra = use_case.extra if name == "train" else None
+        return StepContainer(settings=settings, arguments=arguments, extra=extra, **task)
     return StepProcess(arguments=arguments, **task)
 
 

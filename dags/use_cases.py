@@ -32,6 +32,14 @@ TRAIN = """Trains every candidate, compares them, lets the gate judge the best o
 gate agrees. A model that is there already is not trained again. Starts when a clean snapshot has been made."""
 
 
+def needs_extra(settings: Settings, use_case: UseCase) -> str:
+    """What must be installed or built first, for the DAG's documentation."""
+    if use_case.extra is None:
+        return ""
+    verb = f"images-{use_case.extra}" if settings.step_runner == "docker" else use_case.extra
+    return f"\n\nNeeds the extra `{use_case.extra}`: run `make {verb}` once, before the first training."
+
+
 def raw_data(use_case: UseCase) -> Asset:
     """The records as they came in."""
     return Asset(name=f"{use_case.name}.raw_data", uri=f"modelyard://raw_data/{use_case.name}", group="modelyard")
@@ -102,7 +110,11 @@ def preprocess_data(settings: Settings, use_case: UseCase) -> DAG:
 def train_model(settings: Settings, use_case: UseCase) -> DAG:
     """The DAG that trains the candidates side by side and takes the best one through the gate."""
     with use_case_dag(
-        use_case, "train_model", TRAIN, schedule=[clean_data(use_case)], is_paused_upon_creation=False
+        use_case,
+        "train_model",
+        TRAIN + needs_extra(settings, use_case),
+        schedule=[clean_data(use_case)],
+        is_paused_upon_creation=False,
     ) as dag:
         trained = [
             step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name, "--date", DAY])

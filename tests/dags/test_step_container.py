@@ -20,7 +20,18 @@ GIVEN: dict[str, Any] = {
 
 
 def task(step_runner: ModuleType, **changes: Any) -> Any:
-    return step_runner.step(Settings(_env_file=None, **{**GIVEN, **changes}), find_use_case("loan_approval"), "load")
+    return task_of(step_runner, "loan_approval", "load", **changes)
+
+
+def task_of(step_runner: ModuleType, use_case: str, step: str, **changes: Any) -> Any:
+    return step_runner.step(Settings(_env_file=None, **{**GIVEN, **changes}), find_use_case(use_case), step)
+
+
+def test_training_that_needs_an_extra_runs_in_the_image_that_has_it(step_runner: ModuleType) -> None:
+    trained = task_of(step_runner, "skin_cancer", "train", step_image="ghcr.io:443/someone/modelyard-steps:1.2")
+    assert trained.image == "ghcr.io:443/someone/modelyard-steps-tensorflow:1.2"
+    assert task_of(step_runner, "skin_cancer", "promote").image == "modelyard-steps:1"
+    assert task_of(step_runner, "loan_approval", "train").image == "modelyard-steps:1"
 
 
 def test_a_step_runs_in_the_steps_image_on_the_platforms_network(step_runner: ModuleType) -> None:

@@ -113,15 +113,13 @@ def _graph(contract: Contract, bias: float) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "made",
-        [
-            helper.make_tensor_value_info(f.name, TensorProto.FLOAT if f.is_numeric else TensorProto.STRING, [None, 1])
-            for f in contract.features
-        ],
+        [_input(feature) for feature in contract.features],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, width])],
         [
             _constant("bias", [bias]),
             _constant("zero", [0]),
             _constant("one", [1]),
+            _constant("hundredth", [0.01]),
             _constant("slopes", range(1, width + 1)),
         ],
     )
@@ -129,9 +127,25 @@ def _graph(contract: Contract, bias: float) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
+def _input(feature: Feature) -> onnx.ValueInfoProto:
+    if feature.is_image:
+        return helper.make_tensor_value_info(feature.name, TensorProto.UINT8, [None, *feature.image_shape])
+    kind = TensorProto.FLOAT if feature.is_numeric else TensorProto.STRING
+    return helper.make_tensor_value_info(feature.name, kind, [None, 1])
+
+
 def _term(feature: Feature) -> list[onnx.NodeProto]:
     """Its share of the sum: half a unit at its upper limit, nothing when it is missing."""
     name = feature.name
+    if feature.is_image:
+        axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+        return [
+            helper.make_node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node("Flatten", [f"{name}_float"], [f"{name}_flat"]),
+            helper.make_node("Constant", [], [f"{name}_axes"], value=axes),
+            helper.make_node("ReduceMean", [f"{name}_flat", f"{name}_axes"], [f"{name}_mean"]),
+            helper.make_node("Mul", [f"{name}_mean", "hundredth"], [f"{name}_term"]),
+        ]
     if not feature.is_numeric:
         known = list(feature.categories) or ["Graz", "Wien"]
         values = [0.1 * (place + 1) for place in range(len(known))]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from modelyard.settings import STEP_SETTINGS, Secrets
+from modelyard.usecase import find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
@@ -61,7 +62,7 @@ def test_ports_are_published_on_the_address_of_the_settings() -> None:
 def test_every_default_is_the_one_that_is_documented() -> None:
     secrets = {name.upper(): field.default for name, field in Secrets.model_fields.items()}
     # Empty there: what is meant without Docker is another.
-    without_default = {"API_KEY", "API_KEYS"}
+    without_default = {"API_KEY", "API_KEYS", "STEPS_EXTRA"}
     differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "OBJECTS_URL", "USE_CASES_PATH"}
     for name, default in VARIABLE.findall(TEXT):
         if name in secrets:
@@ -98,6 +99,20 @@ def test_every_service_has_the_secrets_that_it_needs_and_no_other() -> None:
 def test_the_scheduler_has_every_setting_of_a_step() -> None:
     given = set(SERVICES["airflow-scheduler"]["environment"])
     assert {name.upper() for name in STEP_SETTINGS} <= given
+
+
+def test_a_step_may_run_in_the_image_of_any_extra_and_in_no_other() -> None:
+    given = SERVICES["socket-proxy"]["environment"]
+    image = SERVICES["airflow-scheduler"]["environment"]["STEP_IMAGE"]
+    extras = {use_case.extra for use_case in find_use_cases().values() if use_case.extra}
+    for extra in extras:
+        assert given[f"STEP_{extra.upper()}_IMAGE"] == image.replace("modelyard-steps:", f"modelyard-steps-{extra}:")
+        assert (REPOSITORY / "requirements" / f"steps-{extra}.txt").exists()
+        assert (REPOSITORY / "requirements" / f"local-{extra}.txt").exists()
+    rules = (REPOSITORY / "docker" / "socket-proxy" / "haproxy.cfg").read_text()
+    allowed = re.search(r"json_query\('\$\.Image'\) -m str (.*) }", rules)
+    assert allowed
+    assert set(re.findall(r'"\$\{(\w+)\}"', allowed[1])) == {"STEP_IMAGE"} | {f"STEP_{e.upper()}_IMAGE" for e in extras}
 
 
 def test_only_the_proxy_has_the_engines_socket_and_only_the_scheduler_reaches_the_proxy() -> None:

@@ -46,3 +46,14 @@ def test_a_record_stays_in_its_part_whatever_else_comes_in() -> None:
 
 def test_no_records_have_no_parts() -> None:
     assert parts_of([], Split()).tolist() == []
+
+
+def test_a_part_that_the_source_gives_is_kept_and_training_is_shared_with_validation() -> None:
+    keys = [str(number) for number in range(20_000)]
+    split = Split(train=0.64, validation=0.16, test=0.2)
+    assert set(parts_of(keys, split, ["test"] * len(keys)).tolist()) == {"test"}
+    assert set(parts_of(keys, split, ["validation"] * len(keys)).tolist()) == {"validation"}
+    counted = Counter(parts_of(keys, split, ["train"] * len(keys)).tolist())
+    assert counted["validation"] / len(keys) == pytest.approx(0.2, abs=0.01)
+    assert counted["test"] == 0
+    assert parts_of(keys, split, [None] * len(keys)).tolist() == parts_of(keys, split).tolist()

@@ -2,6 +2,7 @@
 
 from modelyard.contract import Frozen
 from modelyard.steps.platform import Platform
+from modelyard.stores.objects import arrays_folder
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.usecase import UseCase
 
@@ -24,6 +25,7 @@ def prune(use_case: UseCase, platform: Platform) -> PruneResult:
     """Removes all but the newest versions and snapshots, and the oldest months of predictions.
 
     The versions in production, before it, and at the gate are kept however old they are, and so are their snapshots.
+    A snapshot of pictures goes with its arrays.
     Predictions are parted by month and not by use case: those of all use cases go together.
     """
     versions = platform.registry.versions(use_case.name)
@@ -37,5 +39,7 @@ def prune(use_case: UseCase, platform: Platform) -> PruneResult:
         platform.registry.delete(use_case.name, number)
     kept = {version.tags.get("snapshot_id", "") for version in versions if version.number in needed}
     snapshots = platform.clean.prune(use_case.data_name, platform.settings.keep_snapshots, protect=kept)
+    for snapshot_id in snapshots if use_case.has_pictures else ():
+        platform.objects.remove(arrays_folder(use_case.data_name, snapshot_id))
     months = platform.predictions.prune(platform.settings.keep_prediction_months)
     return PruneResult(versions=tuple(sorted(old)), snapshots=tuple(snapshots), prediction_months=months)

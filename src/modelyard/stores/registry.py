@@ -170,9 +170,11 @@ class Registry:
         return True
 
     def fitted(self, use_case: str, number: int) -> Any:
-        """The fitted pipeline of a version, read by skops with the fixed list of trusted types."""
+        """The fitted model of a version: a network, or a pipeline that skops reads with the fixed list of types."""
+        uri = f"models:/{use_case}/{number}"
         with self._mlflow() as mlflow:
-            return mlflow.sklearn.load_model(f"models:/{use_case}/{number}")
+            is_network = "tensorflow" in mlflow.models.get_model_info(uri).flavors
+            return mlflow.tensorflow.load_model(uri) if is_network else mlflow.sklearn.load_model(uri)
 
     def close_unfinished(self, use_case: str, fingerprint: str) -> None:
         """Marks runs of a training that was killed as killed, before the same training is done again."""
@@ -362,7 +364,7 @@ def _signature(contract: Contract) -> Any:
 
     feature = contract.features[0]
     if feature.is_image:
-        pixels = TensorSpec(np.dtype(np.uint8), (-1, *feature.image_shape), feature.name)
+        pixels = TensorSpec(np.dtype(np.uint8), (-1, *feature.image_shape))
         scores = TensorSpec(np.dtype(np.float32), (-1, len(contract.target.classes)))
         return ModelSignature(inputs=Schema([pixels]), outputs=Schema([scores]))
     inputs: list[ColSpec | TensorSpec] = [
