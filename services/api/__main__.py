@@ -1,20 +1,21 @@
 """`python -m services.api` runs the API until it is told to stop."""
 
-import logging
 import os
+import shutil
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import BadInput, ModelyardError
 from modelyard.settings import Settings, read_settings
-from modelyard.stores.registry import Registry
-from services.api.app import create_app
-from services.api.registry_watch import ModelSource
+from services.api.logs import log_as
+from services.api.metrics import SHARED_FOLDER
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FACTORY = "services.api.app:from_environment"
 # Requests under way at SIGTERM have so long to finish.
 GRACE_SECONDS = 10
 # Connections that may wait to be accepted.
@@ -23,30 +24,52 @@ BACKLOG = 2048
 
 def main() -> int:
     """Serves what the registry has in production; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
         settings = read_settings()
-        return serve(settings, _registry(settings))
+        log_as(settings)
+        _check(settings)
+        return serve(settings, FACTORY)
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
-def serve(settings: Settings, source: ModelSource) -> int:
+def serve(settings: Settings, factory: str) -> int:
     """Serves until it is told to stop; returns the exit code.
+
+    Args:
+        settings: What it is set to.
+        factory: What makes the application, as module:function; every process calls it.
 
     Raises:
         BadInput: A setting is missing, or the port is in use.
     """
-    app = create_app(settings, source)
     listener = _listen(settings.bind_address, settings.api_port)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS
+        factory,
+        factory=True,
+        workers=settings.api_workers,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    if settings.api_workers > 1:
+        _share_numbers(settings.home / "metrics" / str(os.getpid()))
+        Multiprocess(config, sockets=[listener]).run()
+        return 0
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _share_numbers(folder: Path) -> None:
+    """Has the processes write their numbers where each can add them up."""
+    # What is left there is of a process that had the same number.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ[SHARED_FOLDER] = str(folder)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -57,10 +80,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise BadInput(f"the API cannot listen on {host}:{port} (API_PORT): {os.strerror(error.errno or 0)}") from error
 
 
-def _registry(settings: Settings) -> Registry:
+def _check(settings: Settings) -> None:
+    # Here, so that it is one sentence and not one for each process.
+    if settings.raw_database_url is None:
+        raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
     if settings.mlflow_tracking_uri is None:
         raise BadInput("MLFLOW_TRACKING_URI is not set: the API takes its models from there")
-    return Registry(settings.mlflow_tracking_uri)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,16 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from modelyard.errors import BadInput
-from modelyard.settings import Settings
+from modelyard.settings import Settings, read_settings
+from modelyard.stores.registry import Registry
 from services.api import last_predictions, platform_services
 from services.api.door import Door
 from services.api.errors import answer_errors_in_one_form
+from services.api.logs import log_as
 from services.api.openapi import Document
 from services.api.registry_watch import ModelSource
 from services.api.routes import add_routes
-from services.api.service import running
+from services.api.service import Traffic, running
 from services.api.serving import Models
 
 DESCRIPTION = """Predictions of the models in production, typed by the contract that each of them carries.
@@ -37,10 +39,11 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     if url is None:
         raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
     models = Models(settings.default_use_case)
+    traffic = Traffic()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, url, source, models) as app.state.service:
+        async with running(settings, url, source, models, traffic) as app.state.service:
             yield
 
     app = FastAPIOffline(
@@ -51,4 +54,17 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     app.include_router(last_predictions.router)
     app.include_router(platform_services.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
-    return Door(app, settings)
+    return Door(app, settings, traffic)
+
+
+def from_environment() -> Door:
+    """The API as the environment sets it, with MLflow's registry.
+
+    Raises:
+        BadInput: A setting is missing.
+    """
+    settings = read_settings()
+    log_as(settings)
+    if settings.mlflow_tracking_uri is None:
+        raise BadInput("MLFLOW_TRACKING_URI is not set: the API takes its models from there")
+    return create_app(settings, Registry(settings.mlflow_tracking_uri))

@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from modelyard.settings import Settings
-from services.api.errors import NotAllowed, Overloaded, answer_to
-from services.api.predictions import PATH, predict
-from services.api.service import Service
+from services.api import metrics
+from services.api.errors import NotAllowed, Overloaded, RequestError, answer_to
+from services.api.incoming import PATH
+from services.api.predictions import predict
+from services.api.service import Service, Traffic
 
 LOGGER = logging.getLogger(__name__)
 
@@ -26,15 +28,15 @@ class Door:
     Args:
         app: Answers everything but predictions.
         settings: What it is set to.
+        traffic: Is told how many requests are under way.
 
     Attributes:
         app: The same.
-        under_way: How many requests are being answered.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, traffic: Traffic) -> None:
         self.app = app
-        self.under_way = 0
+        self._traffic = traffic
         self._limit = settings.api_concurrency_limit
         self._keys = [key.strip().lower().encode() for key in settings.api_keys.split(",") if key.strip()]
 
@@ -44,15 +46,15 @@ class Door:
             await self.app(scope, receive, send)
         elif self._keys and not self._is_allowed(scope):
             sentence = "this API answers only requests with a key, in the header X-API-Key or Authorization: Bearer"
-            await answer_to(NotAllowed(sentence))(scope, receive, send)
-        elif self.under_way >= self._limit:
+            await _refuse(NotAllowed(sentence), scope, receive, send)
+        elif self._traffic.under_way >= self._limit:
             sentence = f"{self._limit} requests are being answered already (API_CONCURRENCY_LIMIT)"
-            await answer_to(Overloaded(sentence))(scope, receive, send)
+            await _refuse(Overloaded(sentence), scope, receive, send)
         else:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.under_way += 1
+        self._traffic.under_way += 1
         try:
             if scope["method"] == "POST" and _is_prediction(scope["path"]):
                 service: Service = self.app.state.service
@@ -60,13 +62,18 @@ class Door:
             else:
                 await self.app(scope, receive, send)
         finally:
-            self.under_way -= 1
+            self._traffic.under_way -= 1
 
     def _is_allowed(self, scope: Scope) -> bool:
         headers = dict(scope["headers"])
         given = headers.get(KEY_HEADER) or headers.get(b"authorization", b"").removeprefix(BEARER)
         digest = hashlib.sha256(given).hexdigest().encode()
         return any(hmac.compare_digest(digest, key) for key in self._keys)
+
+
+async def _refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    metrics.note_request("", "", error.outcome, 0)
+    await answer_to(error)(scope, receive, send)
 
 
 def _is_prediction(path: str) -> bool:

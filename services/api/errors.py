@@ -32,9 +32,17 @@ class Problem(TypedDict):
 
 
 class RequestError(ModelyardError):
-    """The request cannot be answered."""
+    """The request cannot be answered.
+
+    Attributes:
+        status: The answer's.
+        outcome: The same in a word, for counting.
+        retry_after_seconds: When it may be tried again.
+        detail: What the body of the answer says.
+    """
 
     status = 500
+    outcome = "failed"
     retry_after_seconds: int | None = None
 
     @property
@@ -47,42 +55,49 @@ class NoSuchUseCase(RequestError):
     """There is no use case of that name."""
 
     status = 404
+    outcome = "unknown"
 
 
 class NotAllowed(RequestError):
     """The request names no key that is allowed."""
 
     status = 401
+    outcome = "not_allowed"
 
 
 class KeyReused(RequestError):
     """The Idempotency-Key stands for another request."""
 
     status = 409
+    outcome = "key_reused"
 
 
 class BodyTooLarge(RequestError):
     """The body is too large."""
 
     status = 413
+    outcome = "too_large"
 
 
 class NotAPicture(RequestError):
     """The file is no picture of a kind that is read."""
 
     status = 415
+    outcome = "unusable"
 
 
 class FromAnotherSite(RequestError):
     """A page of another site had a browser send this."""
 
     status = 403
+    outcome = "not_allowed"
 
 
 class UnusableRequest(RequestError):
     """The body is not a record that the model takes."""
 
     status = 422
+    outcome = "unusable"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(problem["msg"] for problem in problems))
@@ -98,6 +113,7 @@ class NoModel(RequestError):
     """No model answers for this use case."""
 
     status = 503
+    outcome = "no_model"
     retry_after_seconds = 5
 
 
@@ -105,6 +121,7 @@ class NotKept(RequestError):
     """The prediction could not be kept, so it is not answered."""
 
     status = 503
+    outcome = "not_kept"
     retry_after_seconds = 2
 
 
@@ -112,6 +129,7 @@ class NotReady(RequestError):
     """The service cannot answer predictions."""
 
     status = 503
+    outcome = "not_ready"
     retry_after_seconds = 5
 
 
@@ -119,6 +137,7 @@ class Overloaded(RequestError):
     """Too many requests are under way."""
 
     status = 503
+    outcome = "overloaded"
     retry_after_seconds = 1
 
 
@@ -126,6 +145,7 @@ class TooSlow(RequestError):
     """The request took too long."""
 
     status = 503
+    outcome = "too_slow"
     retry_after_seconds = 1
 
 
@@ -133,6 +153,7 @@ class NoAnswer(RequestError):
     """The model has no answer to this record."""
 
     status = 500
+    outcome = "no_answer"
 
 
 def answer_errors_in_one_form(app: FastAPI) -> None:

@@ -26,6 +26,8 @@ REMEMBERED = 10_000
 LONGEST_REMEMBERED = 64 * 1024
 
 Name = tuple[str, str]
+# Gives the answer's body, and whether it is kept under the key.
+Work = Callable[[], Awaitable[tuple[bytes, bool]]]
 
 
 class Answered(NamedTuple):
@@ -51,7 +53,7 @@ class Asked:
     body_sha256: str
 
     @classmethod
-    def of(cls, use_case: str, key: str, path: str, body: bytes) -> "Asked":
+    def of(cls, use_case: str, key: str, kind: str, body: bytes) -> "Asked":
         """A request as it came in.
 
         Raises:
@@ -60,7 +62,7 @@ class Asked:
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             sentence = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
             raise UnusableRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
-        return cls(use_case, key, hashlib.sha256(path.encode() + b"\n" + body).hexdigest())
+        return cls(use_case, key, hashlib.sha256(kind.encode() + b"\n" + body).hexdigest())
 
     def claim(self, request_id: str, answer: bytes) -> Claim:
         """What is kept of it with its answer."""
@@ -84,7 +86,7 @@ class Repeats:
         self._known: OrderedDict[Name, Answered] = OrderedDict()
         self._under_way: dict[Name, tuple[str, asyncio.Future[None]]] = {}
 
-    async def once(self, asked: Asked, answer: Callable[[], Awaitable[tuple[bytes, bool]]]) -> bytes:
+    async def once(self, asked: Asked, answer: Work) -> bytes:
         """The answer to a request, which is worked out unless it was before.
 
         Args:
@@ -115,7 +117,7 @@ class Repeats:
         age = (datetime.now(UTC) - claim.created_at).total_seconds()
         self._remember((claim.use_case, claim.idempotency_key), claim.body_sha256, claim.answer.encode(), age)
 
-    async def _work_out(self, asked: Asked, answer: Callable[[], Awaitable[tuple[bytes, bool]]]) -> bytes:
+    async def _work_out(self, asked: Asked, answer: Work) -> bytes:
         body, is_kept = await answer()
         if is_kept:
             self._remember((asked.use_case, asked.key), asked.body_sha256, body, 0)

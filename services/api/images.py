@@ -14,7 +14,7 @@ from python_multipart.multipart import Field, File, parse_options_header
 from modelyard.contract import Arrays, Contract, brightness
 from modelyard.pictures import Picture, TooLargePicture, UnknownPicture, UnusablePicture, from_base64, read_picture
 from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequest
-from services.api.questions import JSON, Question, is_json
+from services.api.questions import JSON, Question, check_is_json, is_json
 from services.api.records import LONGEST_KEY, RecordReader
 
 FORM = "multipart/form-data"
@@ -63,6 +63,12 @@ class PictureReader:
             form = _form(body, content_type)
             return self._question(self._file(form), self._key(form))
         raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
+
+    def read_all(self, body: bytes, content_type: str) -> list[Question]:
+        """The pictures in a JSON array, each an object with its base64 text."""
+        check_is_json(content_type)
+        name = self._feature.name
+        return [self._question(self._content(str(record[name])), key) for record, key in self._records.read_all(body)]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The pixels of all pictures, of shape (questions, height, width, channels)."""

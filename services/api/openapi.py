@@ -7,12 +7,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from services.api.idempotency import LONGEST_KEY
 from services.api.schemas import Schema, answer_schema, form_schema, record_schema
 from services.api.serving import Models, ServedVersion
 
 TAG = "predictions"
 ERRORS = {
+    401: "The request has no key that is allowed.",
     404: "There is no such use case.",
+    409: "The `Idempotency-Key` was used for another request.",
     413: "The body is too large.",
     422: "The body is not a record that the model takes; each problem names its field.",
     500: "The model has no answer to this record.",
@@ -22,6 +25,13 @@ OF_FILES = {
     403: "A page of another site sent the form.",
     413: "The body is too large, or the picture has too many pixels.",
     415: "The file is no picture of a kind that is read.",
+}
+IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The client's name for this request: sent again under it, it gets the same answer and no other row.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
 }
 SENTENCE: Schema = {
     "title": "Error",
@@ -81,7 +91,15 @@ class Document:
         for use_case, served in self._models.served().items():
             schemas[f"{use_case}_record"] = record_schema(served.contract)
             schemas[f"{use_case}_answer"] = answer_schema(served.contract)
+            schemas[f"{use_case}_batch"] = {"type": "array", "items": _named(f"{use_case}_record"), "minItems": 1}
+            answers = {"type": "array", "items": _named(f"{use_case}_answer")}
+            schemas[f"{use_case}_answers"] = {
+                "type": "object",
+                "properties": {"predictions": answers},
+                "required": ["predictions"],
+            }
             document["paths"][f"/predict/{use_case}"] = {"post": _operation(use_case, served)}
+            document["paths"][f"/predict/{use_case}/batch"] = {"post": _batch_operation(use_case, served)}
         document["paths"]["/predict"] = {"post": self._default_operation()}
         return document
 
@@ -106,6 +124,20 @@ def _operation(use_case: str, served: ServedVersion) -> dict[str, Any]:
     }
 
 
+def _batch_operation(use_case: str, served: ServedVersion) -> dict[str, Any]:
+    single = _operation(use_case, served)
+    answer = {
+        "description": "A prediction for each, in order; all have been kept.",
+        "content": json_content(f"{use_case}_answers"),
+    }
+    return single | {
+        "operationId": f"predict_{use_case}_batch",
+        "summary": f"{single['summary']}, many at once",
+        "requestBody": {"required": True, "content": json_content(f"{use_case}_batch")},
+        "responses": single["responses"] | {"200": answer},
+    }
+
+
 def _bodies(use_case: str, served: ServedVersion) -> dict[str, Any]:
     record = json_content(f"{use_case}_record")
     if not served.reader.takes_files:
@@ -115,7 +147,7 @@ def _bodies(use_case: str, served: ServedVersion) -> dict[str, Any]:
 
 
 def _described(summary: str, description: str) -> dict[str, Any]:
-    return {"tags": [TAG], "summary": summary, "description": description}
+    return {"tags": [TAG], "summary": summary, "description": description, "parameters": [IDEMPOTENCY_KEY]}
 
 
 def _error_responses(more: Mapping[int, str] = MappingProxyType({})) -> dict[str, Any]:
@@ -127,4 +159,8 @@ def _error_responses(more: Mapping[int, str] = MappingProxyType({})) -> dict[str
 
 def json_content(schema: str) -> dict[str, Any]:
     """A body of JSON, of a schema that the document names."""
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"application/json": {"schema": _named(schema)}}
+
+
+def _named(schema: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{schema}"}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from modelyard.stores.database import statement
+from services.api import metrics
 from services.api.database import DATABASE_ERRORS, REFUSALS, Line, unavailable
 from services.api.errors import NotKept
 from services.api.rows import Claim, Kept, Row
@@ -22,6 +23,7 @@ from services.api.spool import Spool
 
 LOGGER = logging.getLogger(__name__)
 
+# So many rows are put into one statement, and as many more as belong to the same request.
 LARGEST_GROUP = 1000
 # While one group is being committed, the next one is put together and sent.
 COMMITS_AT_ONCE = 2
@@ -70,7 +72,6 @@ class PredictionLog:
     Attributes:
         trouble: Why the database is not asked now; None: it is.
         kept: How many rows were kept.
-        spooled: How many of them on the disk at first.
     """
 
     def __init__(
@@ -78,7 +79,6 @@ class PredictionLog:
     ) -> None:
         self.trouble: str | None = None
         self.kept = 0
-        self.spooled = 0
         self.statements = Statements(idempotency_seconds)
         self._url = url
         self._spool = spool
@@ -141,7 +141,11 @@ class PredictionLog:
             self._in_background(self._spool_waiting())
 
     def _next_group(self) -> list[Waiting]:
-        group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+        rows = end = 0
+        while end < len(self._waiting) and rows < LARGEST_GROUP:
+            rows += len(self._waiting[end].kept.rows)
+            end += 1
+        group, self._waiting = self._waiting[:end], self._waiting[end:]
         return group
 
     def _in_background(self, work: Any) -> None:
@@ -225,7 +229,7 @@ class PredictionLog:
             return
         rows = sum(len(waiting.kept.rows) for waiting in group)
         self.kept += rows
-        self.spooled += rows
+        metrics.SPOOLED.inc(rows)
         _tell(group, True)
         for listener in self._on_spooled:
             listener()

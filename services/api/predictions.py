@@ -1,4 +1,4 @@
-"""`POST /predict`: reads the record, has it answered, keeps the answer, and only then sends it.
+"""`POST /predict`: reads what is asked, has it answered, keeps the answers, and only then sends them.
 
 An ASGI application of its own: these requests are many, and what a framework does for each would take as long as all
 that is done here.
@@ -7,198 +7,203 @@ that is done here.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from uuid_utils import uuid7
 
 from modelyard.contract import Answer
-from services.api.errors import BodyTooLarge, FromAnotherSite, NoAnswer, RequestError, TooSlow, answer_to, unexpected
+from services.api import metrics
+from services.api.answers import answer_content, make_row
+from services.api.errors import (
+    NoAnswer,
+    Problem,
+    RequestError,
+    TooSlow,
+    UnusableRequest,
+    answer_to,
+    unexpected,
+)
 from services.api.idempotency import Asked
-from services.api.questions import JSON, Question, is_json
-from services.api.rows import PRODUCTION, Kept, Row
+from services.api.incoming import ClientLeft, Incoming, new_request_id
+from services.api.questions import JSON, Question
+from services.api.rows import Kept, Row
 from services.api.service import Service
 from services.api.serving import ServedVersion
 
 LOGGER = logging.getLogger(__name__)
 
-PATH = "/predict"
 CONTENT_TYPE = (b"content-type", JSON.encode())
+# Rows of a batch that are made before others have their turn.
+MADE_AT_ONCE = 500
 
-Headers = Mapping[bytes, bytes]
 
+class Answered(NamedTuple):
+    """The body of an answer, and whether it is kept; it is not if its key was another request's."""
 
-class ClientLeft(Exception):
-    """The client has closed its connection before it had sent the whole body."""
+    body: bytes
+    is_kept: bool
 
 
 async def predict(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers one request for a prediction, whatever comes of it."""
+    """Answers one request for predictions, whatever comes of it."""
+    incoming = Incoming(scope)
     try:
         async with asyncio.timeout(service.settings.api_request_seconds):
-            body = await _answered(service, scope, receive)
+            body = await _answer(service, incoming, receive)
     except RequestError as error:
-        await answer_to(error)(scope, receive, send)
+        await _send_error(service, incoming, error, answer_to(error), scope, receive, send)
     except TimeoutError:
-        await answer_to(TooSlow("the request was not answered in time"))(scope, receive, send)
+        late = TooSlow("the request was not answered in time (API_REQUEST_SECONDS)")
+        await _send_error(service, incoming, late, answer_to(late), scope, receive, send)
     except ClientLeft:
-        return
-    except Exception:
+        _note(incoming, "left")
+    except Exception as caught:
         # The request's outermost edge.
         LOGGER.exception("a prediction failed")
-        await unexpected()(scope, receive, send)
+        await _send_error(service, incoming, caught, unexpected(), scope, receive, send)
     else:
-        headers = [CONTENT_TYPE, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _send(incoming, body, send)
+        _note(incoming, metrics.ANSWERED)
+        metrics.note_records(incoming.use_case, incoming.version, incoming.records)
+        if service.settings.api_log_requests:
+            LOGGER.info("answered", extra=_facts(incoming, 200))
 
 
-async def _answered(service: Service, scope: Scope, receive: Receive) -> bytes:
-    started = time.perf_counter()
-    use_case = scope["path"][len(PATH) :].strip("/")
-    served = service.models.serving(use_case or service.models.default_use_case)
-    headers: Headers = dict(scope["headers"])
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
-    _check_is_ours(headers, content_type)
-    body = await read_body(receive, headers, service.settings.body_limit(files=served.reader.takes_files))
-    question = await served.read(body, content_type)
-    key = headers.get(b"idempotency-key")
+async def _answer(service: Service, incoming: Incoming, receive: Receive) -> bytes:
+    served = service.models.serving(incoming.use_case or service.models.default_use_case)
+    incoming.use_case, incoming.version = served.contract.use_case, str(served.version)
+    incoming.check_is_ours()
+    settings = service.settings
+    if incoming.is_batch:
+        body = await incoming.body(receive, settings.api_batch_body_limit_bytes)
+    else:
+        body = await incoming.body(receive, settings.body_limit(files=served.reader.takes_files))
+    key = incoming.idempotency_key
+    work = _batch if incoming.is_batch else _single
     if key is None:
-        return (await _kept(service, Single(served, question, started)))[0]
-    asked = Asked.of(served.contract.use_case, key.decode("latin-1"), PATH, body)
-    return await service.repeats.once(asked, lambda: _kept(service, Single(served, question, started, asked)))
+        return (await work(service, served, incoming, body, None)).body
+    kind = "batch" if incoming.is_batch else "single"
+    asked = Asked.of(served.contract.use_case, key, kind, body)
+    return await service.repeats.once(asked, lambda: work(service, served, incoming, body, asked))
 
 
-def _check_is_ours(headers: Headers, content_type: str) -> None:
-    """Refuses what a page of another site sends: of a form, the browser does not ask first whether it may.
-
-    Raises:
-        FromAnotherSite: It comes from such a page.
-    """
-    origin = headers.get(b"origin")
-    if origin is None or is_json(content_type):
-        return
-    if urlsplit(origin).netloc != headers.get(b"host"):
-        raise FromAnotherSite(f"a page of {origin.decode('latin-1')} cannot send forms to this service")
-
-
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The whole body of a request.
-
-    Raises:
-        BodyTooLarge: It is longer than the limit.
-        ClientLeft: It never came.
-    """
-    announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > limit:
-        raise BodyTooLarge(f"the body may have {limit} bytes, not {announced.decode()}")
-    message = await receive()
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the body may have {limit} bytes, not more")
-        if not chunks and not message.get("more_body"):
-            return bytes(chunk)
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
-        message = await receive()
-
-
-@dataclass(frozen=True, slots=True)
-class Single:
-    """One question on its way: the version that takes it also finishes it, whatever is swapped in meanwhile.
-
-    Attributes:
-        served: Who answers.
-        question: What is asked.
-        started: When it came, by the performance counter.
-        asked: The client's key, if it sent one.
-    """
-
-    served: ServedVersion
-    question: Question
-    started: float
-    asked: Asked | None = None
-
-
-async def _kept(service: Service, single: Single) -> tuple[bytes, bool]:
-    """The answer's body, and whether it is kept; it is not if its key was another request's."""
-    future: asyncio.Future[tuple[bytes, bool]] = asyncio.get_running_loop().create_future()
+async def _single(
+    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: Asked | None
+) -> Answered:
+    """Answers one record. The version that takes the request also finishes it, whatever is swapped in meanwhile."""
+    question = await served.read(body, incoming.content_type)
+    future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
     def tell(answer: Answer | NoAnswer) -> None:
         try:
-            _keep(service, single, answer, future)
+            row, content = _said(served, question, answer, incoming.seconds)
         except Exception as error:  # noqa: BLE001 - told to the request, which logs it
             # The callback's outermost edge: no request may wait for ever.
             _fail(future, error)
+            return
+        sent = to_json(content)
+        claim = asked.claim(row.request_id, sent) if asked else None
+        service.log.add(Kept((row,), claim), lambda outcome: _settle(future, sent, outcome))
 
-    single.served.ask(single.question, tell)
+    served.ask(question, tell)
     return await future
 
 
-def _keep(
-    service: Service, single: Single, answer: Answer | NoAnswer, future: "asyncio.Future[tuple[bytes, bool]]"
-) -> None:
+def _said(
+    served: ServedVersion, question: Question, answer: Answer | NoAnswer, seconds: float
+) -> tuple[Row, dict[str, Any]]:
     if isinstance(answer, NoAnswer):
-        _fail(future, answer)
-        return
-    row = make_row(single.served, single.question, answer, (time.perf_counter() - single.started) * 1000)
-    body = to_json(answer_content(single.served, row.request_id, single.question, answer))
-    claim = single.asked.claim(row.request_id, body) if single.asked else None
-
-    def settle(outcome: bool | Exception) -> None:
-        if isinstance(outcome, Exception):
-            _fail(future, outcome)
-        elif not future.done():
-            future.set_result((body, outcome))
-
-    service.log.add(Kept((row,), claim), settle)
+        raise answer
+    row = make_row(served, question, answer, seconds * 1000)
+    return row, answer_content(served, row.request_id, question, answer)
 
 
-def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:
+def _settle(future: "asyncio.Future[Answered]", body: bytes, outcome: bool | Exception) -> None:
+    if isinstance(outcome, Exception):
+        _fail(future, outcome)
+    elif not future.done():
+        future.set_result(Answered(body, outcome))
+
+
+def _fail(future: "asyncio.Future[Answered]", error: Exception) -> None:
     # A client that left has cancelled its request.
     if not future.done():
         future.set_exception(error)
 
 
-def make_row(
-    served: ServedVersion, question: Question, answer: Answer, latency_ms: float, role: str = PRODUCTION
-) -> Row:
-    """What is kept of an answer."""
-    return Row(
-        request_id=str(uuid7()),
-        use_case=served.contract.use_case,
-        model_version=served.version,
-        role=role,
-        record_key=question.key,
-        features=to_json(question.record).decode(),
-        prediction=to_json(answer.prediction).decode(),
-        probabilities=to_json(answer.probabilities).decode() if answer.probabilities else None,
-        latency_ms=latency_ms,
-        created_at=datetime.now(UTC),
-    )
+async def _batch(
+    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: Asked | None
+) -> Answered:
+    """Answers many records, all of them or none."""
+    async with service.batches:
+        questions = await served.read_all(body, incoming.content_type)
+        _check_count(len(questions), service.settings.api_batch_limit)
+        answers = await served.ask_all(questions)
+        rows: list[Row] = []
+        contents: list[dict[str, Any]] = []
+        for start in range(0, len(questions), MADE_AT_ONCE):
+            seconds = incoming.seconds
+            for place in range(start, min(start + MADE_AT_ONCE, len(questions))):
+                row, content = _said(served, questions[place], answers[place], seconds)
+                rows.append(row)
+                contents.append(content)
+            await asyncio.sleep(0)
+        sent = to_json({"predictions": contents})
+        claim = asked.claim(rows[0].request_id, sent) if asked else None
+        incoming.records = len(rows)
+        return Answered(sent, await service.log.keep(Kept(rows, claim)))
 
 
-def answer_content(served: ServedVersion, request_id: str, question: Question, answer: Answer) -> dict[str, Any]:
-    """What is answered."""
-    content: dict[str, Any] = {
-        "prediction": answer.prediction,
-        "probability": answer.probability,
-        "model_version": served.version,
-        "request_id": request_id,
-        "warnings": served.reader.warnings(question),
+def _check_count(count: int, limit: int) -> None:
+    if not 0 < count <= limit:
+        sentence = f"a batch has 1 to {limit} records (API_BATCH_LIMIT), not {count}"
+        raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
+
+
+async def _send(incoming: Incoming, body: bytes, send: Send) -> None:
+    headers = [CONTENT_TYPE, (b"content-length", str(len(body)).encode())]
+    if parent := incoming.trace_parent:
+        headers.append((b"traceparent", parent))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(
+    service: Service,
+    incoming: Incoming,
+    error: Exception,
+    response: Response,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    request_id = new_request_id()
+    response.headers["X-Request-ID"] = request_id
+    if parent := incoming.trace_parent:
+        response.headers["traceparent"] = parent.decode()
+    await response(scope, receive, send)
+    outcome = error.outcome if isinstance(error, RequestError) else "failed"
+    _note(incoming, outcome)
+    facts = _facts(incoming, response.status_code) | {"request_id": request_id, "outcome": outcome}
+    if response.status_code >= 500:
+        LOGGER.warning("%s is not answered: %s", incoming.path, error, extra=facts)
+    elif service.settings.api_log_rejected:
+        LOGGER.info("%s is rejected: %s", incoming.path, error, extra=facts)
+
+
+def _note(incoming: Incoming, outcome: str) -> None:
+    # A name that no use case has would be a series of its own for each mistake.
+    use_case = incoming.use_case if incoming.version else ""
+    metrics.note_request(use_case, incoming.version, outcome, time.perf_counter() - incoming.started)
+
+
+def _facts(incoming: Incoming, status: int) -> dict[str, Any]:
+    return {
+        "use_case": incoming.use_case,
+        "model_version": incoming.version,
+        "status": status,
+        "milliseconds": round(incoming.seconds * 1000, 3),
+        "trace_id": incoming.trace_id,
     }
-    if len(served.contract.target.classes) > 2:
-        content["probabilities"] = answer.probabilities
-    return content

@@ -42,6 +42,13 @@ class Reader(Protocol):
             UnusableRequest: It has none that the contract allows; the problems say why.
         """
 
+    def read_all(self, body: bytes, content_type: str) -> list[Question]:
+        """The questions in a body that has many.
+
+        Raises:
+            UnusableRequest: One of them is none that the contract allows; the problems say which and why.
+        """
+
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The model's inputs of some questions, one row for each."""
 
@@ -77,6 +84,11 @@ class TableReader:
         check_is_json(content_type)
         record, key = self._records.read(body)
         return Question(record, key)
+
+    def read_all(self, body: bytes, content_type: str) -> list[Question]:
+        """The questions in a JSON array."""
+        check_is_json(content_type)
+        return [Question(record, key) for record, key in self._records.read_all(body)]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """A column of shape (questions, 1) for each feature."""

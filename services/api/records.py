@@ -42,7 +42,9 @@ class RecordReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._features = {feature.name: feature for feature in contract.features}
-        self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(_body_type(contract))
+        record = _body_type(contract)
+        self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(record)
+        self._bodies: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[record])  # type: ignore[valid-type]
 
     def read(self, body: bytes) -> tuple[dict[str, Value], str | None]:
         """The record in a JSON body, and its key when it has one.
@@ -54,19 +56,44 @@ class RecordReader:
             record = self._body.validate_json(body)
         except ValidationError as error:
             raise UnusableRequest(self._problems(error)) from None
+        return self._without_key(record)
+
+    def read_all(self, body: bytes) -> list[tuple[dict[str, Value], str | None]]:
+        """The records in a JSON array, each with its key when it has one.
+
+        Raises:
+            UnusableRequest: The body is not JSON, or not an array of such records; names every such field.
+        """
+        try:
+            records = self._bodies.validate_json(body)
+        except ValidationError as error:
+            raise UnusableRequest(self._problems(error, of_many=True)) from None
+        return [self._without_key(record) for record in records]
+
+    def _without_key(self, record: dict[str, Value]) -> tuple[dict[str, Value], str | None]:
         key = record.pop(self._contract.key, None) if self._contract.key else None
         return record, None if key is None else str(key)
 
-    def _problems(self, error: ValidationError) -> list[Problem]:
+    def _problems(self, error: ValidationError, *, of_many: bool = False) -> list[Problem]:
         if error.error_count() > MOST_PROBLEMS:
             sentence = f"the body has {error.error_count()} problems; {self._fields()}"
             return [Problem(type="too_many_problems", loc=["body"], msg=sentence)]
-        return [self._problem(details) for details in error.errors(include_url=False, include_context=False)]
+        problem = self._problem_of_many if of_many else self._problem
+        return [problem(details) for details in error.errors(include_url=False, include_context=False)]
 
-    def _problem(self, details: ErrorDetails) -> Problem:
+    def _problem(self, details: ErrorDetails, form: str = "one JSON object") -> Problem:
         field = [str(part) for part in details["loc"][:1]]
-        sentence = self._sentence_of_field(details, field[0]) if field else self._sentence_of_body(details)
+        sentence = self._sentence_of_field(details, field[0]) if field else self._sentence_of_body(details, form)
         return Problem(type=details["type"], loc=["body", *(name[:SHOWN_NAME] for name in field)], msg=sentence)
+
+    def _problem_of_many(self, details: ErrorDetails) -> Problem:
+        place, *rest = details["loc"] or (None,)
+        if place is None:
+            return self._problem(details, "an array of JSON objects")
+        problem = self._problem({**details, "loc": tuple(rest)})
+        sentence = problem["msg"] if rest else f"a record must be one JSON object, not {_shown(details['input'])}"
+        where = ["body", str(place), *problem["loc"][1:]]
+        return Problem(type=problem["type"], loc=where, msg=f"record {place}: {sentence}")
 
     def _sentence_of_field(self, details: ErrorDetails, name: str) -> str:
         if details["type"] == "missing":
@@ -77,10 +104,10 @@ class RecordReader:
         wanted = expectation(feature) if feature else f"a whole number or a text of up to {LONGEST_KEY} characters"
         return f"{name} must be {wanted}, not {_shown(details['input'])}"
 
-    def _sentence_of_body(self, details: ErrorDetails) -> str:
+    def _sentence_of_body(self, details: ErrorDetails, form: str) -> str:
         if details["type"] == "json_invalid":
             return f"the body is not valid JSON: {details['msg'].removeprefix('Invalid JSON: ')}"
-        return f"the body must be one JSON object, not {_shown(details['input'])}; {self._fields()}"
+        return f"the body must be {form}, not {_shown(details['input'])}; {self._fields()}"
 
     def _fields(self) -> str:
         key = [self._contract.key] if self._contract.key else []

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, TaskKind, Value
+from services.api import metrics
 from services.api.openapi import json_content
 from services.api.service import Service
 from services.api.serving import Proof, ServedVersion, UseCaseState
@@ -174,6 +175,14 @@ async def health(service: ServiceDep, response: Response) -> Health:
         process_id=service.heartbeat.process_id,
         started_at=service.heartbeat.started_at,
     )
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def numbers(service: ServiceDep) -> Response:
+    """Numbers for Prometheus."""
+    service.observe()
+    text, kind = metrics.exposition()
+    return Response(text, media_type=kind)
 
 
 @router.get("/info")

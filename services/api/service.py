@@ -13,6 +13,7 @@ import asyncpg
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
+from services.api import metrics
 from services.api.database import DATABASE_ERRORS, make_pool, unavailable
 from services.api.drain import Drain
 from services.api.errors import NotReady
@@ -25,7 +26,21 @@ from services.api.registry_watch import ModelSource, RegistryWatch
 from services.api.serving import Models
 from services.api.spool import MEGABYTE, Spool
 
+OBSERVE_SECONDS = 2.0
+# Each holds its records, answers and rows in memory.
+BATCHES_AT_A_TIME = 2
 NOT_ALLOWED = "the API's role may not add predictions: run the migrations"
+
+
+@dataclass
+class Traffic:
+    """What comes in.
+
+    Attributes:
+        under_way: How many requests are being answered.
+    """
+
+    under_way: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,9 @@ class Service:
     models: Models
     log: PredictionLog
     drain: Drain
+    batches: asyncio.Semaphore
     repeats: Repeats
+    traffic: Traffic
     heartbeat: Heartbeat
     watch: RegistryWatch
     pool: asyncpg.Pool
@@ -67,6 +84,24 @@ class Service:
             reasons += [] if allowed else [NOT_ALLOWED]
         return reasons
 
+    def observe(self) -> None:
+        """Brings the numbers up to date that are not counted as they change."""
+        metrics.UNDER_WAY.set(self.traffic.under_way)
+        metrics.WAITING.set(self.log.waiting)
+        metrics.SPOOL_ROWS.set(self.drain.rows)
+        metrics.SPOOL_BYTES.set(self.drain.bytes)
+        metrics.SPOOL_REFUSED.set(self.drain.refused)
+        metrics.DATABASE_DOWN.set(self.log.trouble is not None)
+        for use_case, served in self.models.served().items():
+            metrics.VERSION.labels(use_case).set(served.version)
+            metrics.LOADED_AT.labels(use_case).set(served.loaded_at.timestamp())
+
+    async def observe_on(self) -> None:
+        """Does so until it is cancelled, as another process may be the one that is asked for them."""
+        while True:
+            self.observe()
+            await asyncio.sleep(OBSERVE_SECONDS)
+
     async def check_ready(self) -> None:
         """Returns when predictions can be answered.
 
@@ -78,7 +113,9 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings, url: str, source: ModelSource, models: Models) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings, url: str, source: ModelSource, models: Models, traffic: Traffic
+) -> AsyncIterator[Service]:
     """Starts a service and stops it at the end.
 
     Args:
@@ -86,6 +123,7 @@ async def running(settings: Settings, url: str, source: ModelSource, models: Mod
         url: Where predictions are kept.
         source: Where models come from.
         models: Will hold what is served.
+        traffic: What comes in.
     """
     folder = settings.spool_folder
     limit_bytes = settings.api_spool_limit_mb * MEGABYTE
@@ -103,7 +141,10 @@ async def running(settings: Settings, url: str, source: ModelSource, models: Mod
             watch.start()
             work = [drain.run(), heartbeat.run(), keep_house(pool, url, settings.api_idempotency_seconds)]
             tasks = [asyncio.create_task(each) for each in work]
-            yield Service(settings, models, log, drain, repeats, heartbeat, watch, pool, url)
+            batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
+            service = Service(settings, models, log, drain, batches, repeats, traffic, heartbeat, watch, pool, url)
+            tasks.append(asyncio.create_task(service.observe_on()))
+            yield service
             watch.stop()
             for task in tasks:
                 task.cancel()

@@ -11,6 +11,7 @@ import numpy as np
 
 from modelyard.contract import Answer, Contract
 from modelyard.models.compiled import CompiledModel, first_line
+from services.api import metrics
 from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
 from services.api.questions import Question, Reader, make_reader
 
@@ -19,6 +20,9 @@ LOGGER = logging.getLogger(__name__)
 # Of one model: a decoded picture takes up to some hundred megabytes.
 FILES_AT_A_TIME = 2
 
+
+# Records of one request that are answered before others have their turn.
+ANSWERED_AT_ONCE = 500
 
 Tell = Callable[[Answer | NoAnswer], None]
 
@@ -62,6 +66,36 @@ class ServedVersion:
             return self.reader.read(body, content_type)
         async with self._threads:
             return await asyncio.to_thread(self.reader.read, body, content_type)
+
+    async def read_all(self, body: bytes, content_type: str) -> list[Question]:
+        """The questions in a body that has many.
+
+        Raises:
+            RequestError: One of them is none that the model can answer.
+        """
+        if not self.reader.takes_files:
+            return self.reader.read_all(body, content_type)
+        async with self._threads:
+            return await asyncio.to_thread(self.reader.read_all, body, content_type)
+
+    async def ask_all(self, questions: list[Question]) -> list[Answer]:
+        """What the model says of many questions: all of them, or none.
+
+        They are answered some at a time, so that others need not wait for all of them.
+
+        Raises:
+            NoAnswer: The model fails on one of them.
+        """
+        answers: list[Answer] = []
+        for start in range(0, len(questions), ANSWERED_AT_ONCE):
+            part = questions[start : start + ANSWERED_AT_ONCE]
+            found = await asyncio.to_thread(self.answer_all, part) if self.reader.takes_files else self.answer_all(part)
+            for answer in found:
+                if isinstance(answer, NoAnswer):
+                    raise answer
+                answers.append(answer)
+            await asyncio.sleep(0)
+        return answers
 
     def ask(self, question: Question, tell: Tell) -> None:
         """Has a question answered at the end of this turn of the loop, together with all others of the turn.
@@ -190,6 +224,8 @@ class Models:
 
     def serve(self, use_case: str, served: ServedVersion, detail: str) -> None:
         """Swaps a proven version in. Requests under way finish on the version that took them."""
+        if self._state(use_case).version != served.version:
+            metrics.SWAPS.labels(use_case).inc()
         self._put(UseCaseState(use_case, served, served.version, Proof.OK, detail), logging.INFO)
 
     def refuse(self, use_case: str, version: int, detail: str) -> None:

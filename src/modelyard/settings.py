@@ -115,12 +115,18 @@ class Settings(BaseSettings):
     api_heartbeat_fresh_seconds: float = Field(default=15, gt=0)
     api_body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
     api_picture_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+    api_batch_limit: int = Field(default=10_000, gt=0)
+    api_batch_body_limit_bytes: int = Field(default=32 * 1024 * 1024, gt=0)
     api_concurrency_limit: int = Field(default=1000, gt=0)
     api_request_seconds: float = Field(default=30, gt=0)
     api_commit_seconds: float = Field(default=2, gt=0)
     api_idempotency_seconds: float = Field(default=24 * 3600, gt=0)
     api_spool_folder: Path | None = None
     api_spool_limit_mb: int = Field(default=1024, gt=0)
+    api_workers: int = Field(default=1, ge=1)
+    api_log_format: Literal["text", "json"] = "text"
+    api_log_requests: bool = False
+    api_log_rejected: bool = False
     api_keys: str = Field(default="", repr=False)
 
     api_url: str | None = None

@@ -22,6 +22,7 @@ from modelyard.errors import BadInput, UnknownUseCase
 RESERVED_NAMES = frozenset(
     {
         "api_processes",
+        "batch",  # no table, but what /predict/batch means
         "batches",
         "gate_verdicts",
         "idempotency_keys",

@@ -1,13 +1,26 @@
 """The API with a folder in the place of the registry: `python -m tests.services.folder_api FOLDER`."""
 
-import logging
+import os
 import sys
 from pathlib import Path
 
 from modelyard.settings import read_settings
-from services.api.__main__ import LOG_FORMAT, serve
+from services.api.__main__ import serve
+from services.api.app import create_app
+from services.api.door import Door
+from services.api.logs import log_as
 from tests.services.folder_source import FolderSource
 
+FOLDER = "TESTS_REGISTRY_FOLDER"
+
+
+def make_app() -> Door:
+    """What each process of it serves."""
+    settings = read_settings()
+    log_as(settings)
+    return create_app(settings, FolderSource(Path(os.environ[FOLDER])))
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    sys.exit(serve(read_settings(), FolderSource(Path(sys.argv[1]))))
+    os.environ[FOLDER] = sys.argv[1]
+    sys.exit(serve(read_settings(), "tests.services.folder_api:make_app"))

@@ -1,0 +1,80 @@
+"""What Prometheus can read at `/metrics`: requests, what waits to be kept, and what is served.
+
+With several processes behind one port, each writes its numbers to files that all can read, in the folder that the
+environment names (`PROMETHEUS_MULTIPROC_DIR`, set by what starts them); whichever is asked adds them up.
+"""
+
+import os
+from functools import cache
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ANSWERED = "answered"
+
+REQUEST_SECONDS = Histogram(
+    "modelyard_request_seconds",
+    "How long requests for predictions took, by what became of them.",
+    ["use_case", "version", "outcome"],
+    buckets=BUCKETS,
+)
+RECORDS = Counter("modelyard_predicted_records", "Records that were answered.", ["use_case", "version"])
+SPOOLED = Counter("modelyard_spooled_records", "Records that went to the disk, as the database did not take them.")
+SWAPS = Counter("modelyard_swaps", "New versions that began to answer.", ["use_case"])
+UNDER_WAY = Gauge("modelyard_requests_under_way", "Requests that are being answered.", multiprocess_mode="livesum")
+WAITING = Gauge("modelyard_log_waiting", "Requests that wait for a place in a commit.", multiprocess_mode="livesum")
+SPOOL_ROWS = Gauge("modelyard_spool_rows", "Rows on the disk that the database will get.", multiprocess_mode="livesum")
+SPOOL_BYTES = Gauge("modelyard_spool_bytes", "Bytes of the disk that they take.", multiprocess_mode="livesum")
+SPOOL_REFUSED = Gauge(
+    "modelyard_spool_refused_rows", "Rows on the disk that the database refused.", multiprocess_mode="livesum"
+)
+DATABASE_DOWN = Gauge(
+    "modelyard_database_down", "Processes whose predictions go to the disk.", multiprocess_mode="livesum"
+)
+VERSION = Gauge("modelyard_model_version", "The version that answers.", ["use_case"], multiprocess_mode="livemin")
+LOADED_AT = Gauge(
+    "modelyard_model_loaded_timestamp_seconds",
+    "When it began to answer: its age is time() less this.",
+    ["use_case"],
+    multiprocess_mode="livemin",
+)
+
+
+def note_request(use_case: str, version: str, outcome: str, seconds: float) -> None:
+    """Counts a request for a prediction."""
+    _seconds_of(use_case, version, outcome).observe(seconds)
+
+
+def note_records(use_case: str, version: str, count: int) -> None:
+    """Counts records that were answered."""
+    _records_of(use_case, version).inc(count)
+
+
+def exposition() -> tuple[bytes, str]:
+    """All numbers as Prometheus reads them, and the type of that text."""
+    registry = REGISTRY
+    if SHARED_FOLDER in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+# Finding a metric by its labels takes longer than counting.
+@cache
+def _seconds_of(use_case: str, version: str, outcome: str) -> Histogram:
+    return REQUEST_SECONDS.labels(use_case, version, outcome)
+
+
+@cache
+def _records_of(use_case: str, version: str) -> Counter:
+    return RECORDS.labels(use_case, version)
