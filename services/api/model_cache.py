@@ -1,6 +1,7 @@
 """The last versions that were in production, kept on disk so that a restart can answer before the registry does."""
 
 import errno
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -82,5 +83,5 @@ def _age_seconds(path: Path) -> float:
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
-        # Another process has removed it meanwhile.
-        return 0
+        # Another process has removed it meanwhile: it counts as the oldest, or it would be kept instead of one that is.
+        return math.inf

@@ -101,6 +101,7 @@ class Document:
             document["paths"][f"/predict/{use_case}"] = {"post": _operation(use_case, served)}
             document["paths"][f"/predict/{use_case}/batch"] = {"post": _batch_operation(use_case, served)}
         document["paths"]["/predict"] = {"post": self._default_operation()}
+        document["paths"]["/predict/batch"] = {"post": self._default_batch_operation()}
         return document
 
     def _default_operation(self) -> dict[str, Any]:
@@ -110,6 +111,17 @@ class Document:
             operation = _described(f"Predict {use_case}", "No version of it is in production yet.")
             return operation | {"operationId": "predict", "responses": _error_responses()}
         return _operation(use_case, served) | {"operationId": "predict", "summary": f"Predict {use_case}, the default"}
+
+    def _default_batch_operation(self) -> dict[str, Any]:
+        use_case = self._models.default_use_case
+        single = self._default_operation() | {"operationId": "predict_batch"}
+        served = self._models.served().get(use_case)
+        if served is None:
+            return single
+        return _batch_operation(use_case, served) | {
+            "operationId": "predict_batch",
+            "summary": f"{single['summary']}; many",
+        }
 
 
 def _operation(use_case: str, served: ServedVersion) -> dict[str, Any]:

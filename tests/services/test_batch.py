@@ -40,11 +40,9 @@ def test_every_record_has_its_answer_and_its_row_in_one_transaction(case: Case, 
     single = case.answer()
     assert all(set(answer) == set(single) for answer in answers)
     with raw_engine.connect() as connection:
-        query = (
-            "select record_key, features->>'annual_income', xmin::text from predictions where request_id = any(:ids)"
-        )
+        query = "select record_key, features->>'annual_income', xmin::text from predictions where request_id = any(:i)"
         ids = [uuid.UUID(answer["request_id"]) for answer in answers]
-        found = connection.execute(text(query), {"ids": ids}).all()
+        found = connection.execute(text(query), {"i": ids}).all()
     assert {int(key): float(income) for key, income, _ in found} == {r["id"]: r["annual_income"] for r in MANY}
     assert len({transaction for *_, transaction in found}) == 1
 

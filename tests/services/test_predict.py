@@ -365,8 +365,10 @@ def test_what_is_served_fills_a_form(api: RunningApi) -> None:
 def test_the_document_has_a_typed_route_for_every_use_case(api: RunningApi) -> None:
     document = api.client.get("/openapi.json").json()
     paths = {"/predict", "/live", "/ready", "/health", "/info", "/predict/loan_approval"}
-    paths |= {"/predictions/{use_case}", "/services"}
-    assert set(document["paths"]) == paths | {f"/predict/{use_case}" for use_case in ALL_KINDS}
+    paths |= {"/predictions/{use_case}", "/services", "/metrics"}
+    paths |= {f"/predict/{use_case}" for use_case in ALL_KINDS}
+    batches = {f"{path}/batch" for path in paths if path.startswith("/predict") and "{" not in path}
+    assert set(document["paths"]) == paths | batches
     operation = document["paths"]["/predict/loan_approval"]["post"]
     assert set(operation["responses"]) == {"200", "404", "413", "422", "500", "503"}
     record = document["components"]["schemas"]["loan_approval_record"]
