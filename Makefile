@@ -53,6 +53,19 @@ check: $(VENV)/.dev ## Lint, check formatting, types and architecture; changes n
 test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/python -m pytest
 
+.PHONY: browser
+browser: ## Install a browser for the tests, where this can be done
+	@for name in chromium chromium-browser google-chrome; do ! command -v $$name >/dev/null || exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "no browser can be installed here: the tests that need one will be skipped" >&2; \
+	fi
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## Take the pictures of the frontend that runs, for docs/images (USE_CASES="one two")
+	@$(BIN)/python -m tests.screenshots "http://127.0.0.1:$${FRONTEND_PORT:-8501}" $(USE_CASES)
+
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
 	@$(BIN)/python -m benchmarks.run

@@ -6,6 +6,7 @@ from html import escape
 import streamlit as st
 
 from services.frontend.form import Filled
+from services.frontend.picture import show_picture
 from services.frontend.said import Answer, UseCase
 
 MOST_CLASSES = 12
@@ -15,7 +16,7 @@ def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) ->
     """Draws an answer with its probability, version, warnings and request id, and offers it as JSON."""
     with st.container(border=True, key="answer"):
         if filled.picture is not None:
-            st.image(filled.picture, width="stretch")
+            show_picture(filled.picture)
         st.html(headline(use_case, answer) + probability_picture(use_case, answer))
         for warning in answer.warnings:
             st.warning(with_title(use_case, warning), icon=":material/warning:")

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import streamlit as st
 
 from services.frontend.fields import fitting, label, show_field, state_key
+from services.frontend.picture import show_picture
 from services.frontend.said import Field, Record, UseCase, Value
 
 COLUMNS = 2
-PICTURES = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
+PICTURES = ["jpg", "jpeg", "png", "webp"]
 
 
 class Filled(NamedTuple):
@@ -80,7 +81,8 @@ def _show_picture_form(name: str, use_case: UseCase) -> Filled | None:
         sent = st.form_submit_button("Predict", type="primary", icon=":material/play_arrow:", width="stretch")
     picture = file.getvalue() if file else _example_picture(name, use_case, field)
     if picture is not None:
-        st.image(picture, caption=file.name if file else "The example", width=240)
+        st.caption(file.name if file else "The example")
+        show_picture(picture)
     if not sent:
         return None
     text = None if picture is None else base64.b64encode(picture).decode()

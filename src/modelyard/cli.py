@@ -211,20 +211,29 @@ def extra(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the new use case.")],
-    source: Annotated[str, typer.Option("--from", help="CSV file or URL of the records.", show_default=False)],
-    target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
+    source: Annotated[
+        str, typer.Option("--from", help="CSV file, or folder of pictures with one folder a class.", show_default=False)
+    ],
+    target: Annotated[str | None, typer.Option(help="The column to predict, in a table.")] = None,
     key: Annotated[str | None, typer.Option(help="The column that identifies a record, if one does.")] = None,
     kind: Annotated[TaskKind | None, typer.Option(help="The kind of task; else what the target looks like.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write a use-case file from a table that nobody has declared yet."""
+    """Write a use-case file from a table, or from a folder of pictures, that nobody has declared yet."""
     from modelyard.authoring.draft import Question
-    from modelyard.authoring.new import new
+    from modelyard.authoring.new import new, new_of_pictures
     from modelyard.sources.object_store import use_object_store
 
     settings = read_settings()
     use_object_store(settings)
-    new(settings, Question(name, source, target, key, kind, settings.allowed_bad_share), force=force)
+    if target is not None:
+        new(settings, Question(name, source, target, key, kind, settings.allowed_bad_share), force=force)
+    elif key or kind:
+        raise BadInput("--key and --kind are for tables, and so need --target, the column to predict")
+    elif not Path(source).is_dir() and source.lower().endswith((".csv", ".csv.gz")):
+        raise BadInput(f"which column of {source} is to be predicted? Name it with --target")
+    else:
+        new_of_pictures(settings, name, source, force=force)
 
 
 @app.command("up-local")

@@ -9,8 +9,9 @@ from modelyard.authoring.columns import Column
 from modelyard.authoring.draft import Draft, feature_title
 from modelyard.authoring.features import Proposal
 from modelyard.authoring.names import title_and_unit
+from modelyard.authoring.pictures import PictureDraft
 from modelyard.contract import Feature, FeatureType, Label
-from modelyard.usecase import Candidate
+from modelyard.usecase import Candidate, Gate
 
 LINE_LENGTH = 120
 INDENT = "    "
@@ -36,6 +37,49 @@ def declaration(draft: Draft, source: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def picture_declaration(draft: PictureDraft, source: str) -> str:
+    """The text of a use-case file of pictures.
+
+    Args:
+        draft: What it says.
+        source: Where the folder is: below DATA_URL, or a URL or path of its own.
+    """
+    lines = [
+        f'"""{draft.title}: proposed by `modelyard new` from {draft.pictures} pictures. It is yours to change."""',
+        "",
+        "from modelyard.contract import Feature, FeatureType, Target, TaskKind",
+        "from modelyard.usecase import Candidate, Gate, Split, UseCase",
+        "",
+        "USE_CASE = UseCase(",
+        *(INDENT + line for line in _picture_body(draft, source)),
+        ")",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _picture_body(draft: PictureDraft, source: str) -> Iterator[str]:
+    shape = f"({draft.side}, {draft.side}, {draft.channels})"
+    split = draft.split
+    yield f"name={_text(draft.name)},"
+    yield f"title={_text(draft.title)},"
+    yield f'description="Tells pictures of {len(draft.counts)} classes apart.",'
+    yield "kind=TaskKind.IMAGE,"
+    yield f"# The files have about {draft.size} pixels on the shorter side; the models see so many."
+    yield f'features=(Feature(name="image", type=FeatureType.IMAGE, title="Picture", shape={shape}),),'
+    yield from _long_call("target=Target", {"name": '"class_name"', "classes": _tuple(tuple(draft.counts))})
+    yield f"source={_text(source)},"
+    yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
+    if draft.gate != Gate():
+        yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
+    yield "candidates=("
+    for candidate in draft.candidates:
+        yield from (INDENT + line for line in _candidate(candidate))
+    yield "),"
+    yield "# Trained with TensorFlow: `make tensorflow`, or `make images-tensorflow` for containers."
+    yield 'extra="tensorflow",'
 
 
 def _body(draft: Draft, source: str) -> Iterator[str]:

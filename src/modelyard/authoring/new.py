@@ -5,10 +5,10 @@ from pathlib import Path
 
 import fsspec
 import typer
-from rich.console import Console
 
-from modelyard.authoring.declaration import declaration
-from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
+from modelyard.authoring.declaration import declaration, picture_declaration
+from modelyard.authoring.draft import Question, assumptions, doubts, draft_of
+from modelyard.authoring.pictures import assumptions_of_pictures, doubts_of_pictures, picture_draft_of
 from modelyard.contract import IDENTIFIER, LONGEST_NAME, TaskKind
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
@@ -42,13 +42,41 @@ def new(settings: Settings, question: Question, *, force: bool) -> None:
         BadInput: It cannot be one, or it is there already; the message says why and what to do.
         ServiceUnavailable: The server that has the table does not answer.
     """
-    folder = settings.use_cases_path or USUAL_FOLDER
-    file = folder / f"{question.name}.py"
-    _check_name(question.name, file, settings, force=force)
+    file = _free_file(question.name, settings, force=force)
     draft = draft_of(question)
     source = place(question.source, question.name, settings.data_url, force=force)
     _write(file, declaration(draft, source))
-    _tell(draft, file, source, settings.data_url, question)
+    count, kind = len(draft.features), KINDS[draft.goal.kind]
+    typer.echo(f"{file}: {kind} from {count} features, made from {draft.table.records} records")
+    where = f"The records are read from {resolve(source, settings.data_url)}."
+    _tell([*assumptions(draft), where], doubts(draft, question.allowed_bad_share))
+    _tell_next(question.name, source, [f"Read {file}: units, help and limits are yours to add."])
+
+
+def new_of_pictures(settings: Settings, name: str, source: str, *, force: bool) -> None:
+    """Writes the file of a new use case of pictures, and says what was assumed and is doubted.
+
+    Args:
+        settings: Say where use cases and data are.
+        name: Name of the use case.
+        source: A folder with one folder a class.
+        force: Whether a file that is there may be written over.
+
+    Raises:
+        BadInput: It cannot be one, or it is there already; the message says why and what to do.
+        ServiceUnavailable: The server that has the folder does not answer.
+    """
+    file = _free_file(name, settings, force=force)
+    draft = picture_draft_of(name, source)
+    found = _below(source, settings.data_url)
+    _write(file, picture_declaration(draft, found))
+    typer.echo(f"{file}: one of {len(draft.counts)} classes from a picture, made from {draft.pictures} pictures")
+    where = f"The pictures are read from {resolve(found, settings.data_url)}."
+    _tell([*assumptions_of_pictures(draft), where], doubts_of_pictures(draft))
+    steps = [f"Read {file}: titles and help are yours to add."]
+    if Path(found).is_absolute():
+        steps.append("For containers, move the folder below `data` first, and run this again with --force.")
+    _tell_next(name, found, steps)
 
 
 def place(source: str, name: str, data_url: str, *, force: bool) -> str:
@@ -65,15 +93,24 @@ def place(source: str, name: str, data_url: str, *, force: bool) -> str:
     Raises:
         BadInput: Another file is where the copy would be.
     """
+    found = _below(source, data_url)
+    path = Path(found)
+    if "://" in source or not path.is_absolute():
+        return found
+    ending = DATA_ENDING.search(path.name)
+    below = f"{OWN_DATA}/{name}{ending[0] if ending else '.csv'}"
+    _copy(str(path), f"{data_url.rstrip('/')}/{below}", force=force)
+    return below
+
+
+def _below(source: str, data_url: str) -> str:
+    """A source as it is found from the data folder, if it lies there; else by its whole path or URL."""
     if "://" in source:
         return source.removeprefix(f"{data_url.rstrip('/')}/")
     path = Path(source).expanduser().resolve()
     if "://" not in data_url and path.is_relative_to(Path(data_url).resolve()):
         return path.relative_to(Path(data_url).resolve()).as_posix()
-    ending = DATA_ENDING.search(path.name)
-    below = f"{OWN_DATA}/{name}{ending[0] if ending else '.csv'}"
-    _copy(str(path), f"{data_url.rstrip('/')}/{below}", force=force)
-    return below
+    return str(path)
 
 
 def _copy(source: str, target: str, *, force: bool) -> None:
@@ -85,6 +122,13 @@ def _copy(source: str, target: str, *, force: bool) -> None:
             raise BadInput(f"{target} is there already and holds something else: --force writes over it")
     files.makedirs(files._parent(path), exist_ok=True)
     files.put_file(source, path)
+
+
+def _free_file(name: str, settings: Settings, *, force: bool) -> Path:
+    """Where the use case is written."""
+    file = (settings.use_cases_path or USUAL_FOLDER) / f"{name}.py"
+    _check_name(name, file, settings, force=force)
+    return file
 
 
 def _check_name(name: str, file: Path, settings: Settings, *, force: bool) -> None:
@@ -112,18 +156,18 @@ def _write(file: Path, text: str) -> None:
     find_use_cases(file.parent)
 
 
-def _tell(draft: Draft, file: Path, source: str, data_url: str, question: Question) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    count, records = len(draft.features), draft.table.records
-    typer.echo(f"{file}: {KINDS[draft.goal.kind]} from {count} features, made from {records} records")
-    assumed = [*assumptions(draft), f"The records are read from {resolve(source, data_url)}."]
-    for heading, sentences in (("Assumed", assumed), ("Doubtful", doubts(draft, question.allowed_bad_share))):
+def _tell(assumed: list[str], doubtful: list[str]) -> None:
+    for heading, sentences in (("Assumed", assumed), ("Doubtful", doubtful)):
         if sentences:
-            console.print(f"\n{heading}", style="bold")
+            typer.echo(f"\n{heading}")
             for sentence in sentences:
-                console.print(f"  - {sentence}", markup=False)
-    console.print("\nNext", style="bold")
-    console.print(f"  - Read {file}: units, help and limits are yours to add.", markup=False)
-    console.print(f"  - make demo USE_CASE={draft.name}", markup=False)
-    if "://" not in source:
-        console.print("  - In containers: make upload, then start its load_raw_data in Airflow.", markup=False)
+                typer.echo(f"  - {sentence}")
+
+
+def _tell_next(name: str, source: str, steps: list[str]) -> None:
+    steps = [*steps, f"make demo USE_CASE={name}"]
+    if "://" not in source and not Path(source).is_absolute():
+        steps.append(f"In containers: make upload, then start {name}.load_raw_data in Airflow.")
+    typer.echo("\nNext")
+    for step in steps:
+        typer.echo(f"  - {step}")
