@@ -370,7 +370,7 @@ def test_the_document_has_a_typed_route_for_every_use_case(api: RunningApi) -> N
     batches = {f"{path}/batch" for path in paths if path.startswith("/predict") and "{" not in path}
     assert set(document["paths"]) == paths | batches
     operation = document["paths"]["/predict/loan_approval"]["post"]
-    assert set(operation["responses"]) == {"200", "404", "413", "422", "500", "503"}
+    assert set(operation["responses"]) == {"200", "401", "404", "409", "413", "422", "500", "503"}
     record = document["components"]["schemas"]["loan_approval_record"]
     age = record["properties"]["age"]
     assert (age["minimum"], age["maximum"], age["x-unit"]) == (18, 120, "years")
