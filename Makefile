@@ -51,6 +51,10 @@ check: $(VENV)/.dev ## Lint, check formatting, types and architecture; changes n
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m pytest -m "not long"
+
+.PHONY: test-all
+test-all: $(VENV)/.dev ## Run the tests and those that take many minutes; all but those of the platform in containers
 	@$(BIN)/python -m pytest
 
 .PHONY: browser

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import struct
-import warnings
 import zlib
 from collections.abc import Sequence
 from io import BytesIO
@@ -40,8 +39,8 @@ DATA_URL = "data:image/"
 # What decoders raise when a file is not what it should be.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
+# Up to twice as many the library only warns of; `_opened` refuses them.
 Image.MAX_IMAGE_PIXELS = LARGEST_PIXELS
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class UnusablePicture(BadInput):

@@ -1,6 +1,7 @@
 """Pictures from a folder to the row of a prediction, on a real Postgres, a real MLflow and a real API."""
 
 import base64
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import date
@@ -17,6 +18,7 @@ from modelyard.errors import BadInput
 from modelyard.local.postgres import Postgres
 from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.models.inputs import frame_scores
+from modelyard.models.kept_scores import SCORES_FILE
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
@@ -79,6 +81,11 @@ def preprocessed(use_case: UseCase, platform: Platform) -> PreprocessResult:
 
 
 def loop(use_case: UseCase, platform: Platform, folder: Path, run: str = "run") -> PromoteResult:
+    until_compared(use_case, platform, folder, run)
+    return promote(use_case, platform, unattended=True)
+
+
+def until_compared(use_case: UseCase, platform: Platform, folder: Path, run: str = "run") -> None:
     def keep(step: str, result: Any, part: str = "") -> None:
         platform.results.keep(run, use_case.name, step, result, 0.1, part)
 
@@ -87,7 +94,6 @@ def loop(use_case: UseCase, platform: Platform, folder: Path, run: str = "run") 
     for candidate in use_case.candidates:
         keep("train", train(use_case, candidate.name, platform, run, TODAY), candidate.name)
     keep("compare", compare(use_case, platform, run))
-    return promote(use_case, platform, unattended=True)
 
 
 def fetch(engine: Engine, query: str) -> list[tuple[Any, ...]]:
@@ -155,6 +161,20 @@ def test_shuffled_labels_are_refused(use_case: UseCase, platform: Platform, fold
     result = loop(use_case, platform, folder)
     assert result.verdict is Verdict.REFUSED
     assert "it does not beat a dummy beyond chance" in result.reasons[0]
+
+
+def test_a_compiled_network_that_is_not_the_fitted_one_is_refused(
+    use_case: UseCase, platform: Platform, folder: Path, tmp_path: Path
+) -> None:
+    until_compared(use_case, platform, folder)
+    file = platform.registry.download(use_case.name, 1, tmp_path, (SCORES_FILE,)) / SCORES_FILE
+    swapped = {key: scores[::-1] for key, scores in json.loads(file.read_bytes()).items()}
+    file.write_text(json.dumps(swapped))
+    [trained] = platform.results.newest(use_case.name, "train", "run")
+    mlflow.MlflowClient().log_model_artifact(trained.result["model_uri"].removeprefix("models:/"), str(file))
+    result = promote(use_case, platform, unattended=True)
+    assert result.verdict is Verdict.REFUSED
+    assert any("the compiled and the fitted model disagree" in reason for reason in result.reasons)
 
 
 def test_the_folders_say_the_parts_and_a_fifth_of_train_validates(

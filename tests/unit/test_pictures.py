@@ -26,6 +26,13 @@ def test_what_cannot_be_used_is_said_in_words(name: str) -> None:
         read_picture(make(), SHAPE)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("name", ["bomb", "small_bomb"])
+def test_a_bomb_is_refused_and_not_only_warned_of(name: str) -> None:
+    with pytest.raises(TooLargePicture, match="more than 50 million pixels"):
+        read_picture(BAD[name][0](), SHAPE)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("text", UnknownPicture), ("gif", UnknownPicture), ("huge_file", TooLargePicture), ("bomb", TooLargePicture)],

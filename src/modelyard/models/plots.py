@@ -83,7 +83,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
                 axes.plot(range(1, len(values) + 1), values, label=name.replace("_", " "), **faint)
         axes.set_title(measured.replace("_", " ").capitalize())
         axes.set_xlabel("epoch")
-        axes.legend(fontsize="x-small")
+        axes.legend(fontsize="x-small", framealpha=0.5)
     return figure
 
 
