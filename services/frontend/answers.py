@@ -71,8 +71,8 @@ def probability_picture(use_case: UseCase, answer: Answer) -> str:
 def facts(answer: Answer) -> str:
     """Who answered, and under which name the answer is kept."""
     return (
-        f'<dl class="my-facts"><dt>Model version</dt><dd>{answer.model_version}</dd>'
-        f'<dt>Request id</dt><dd class="my-mono">{escape(answer.request_id)}</dd></dl>'
+        f'<div class="my-facts"><span>Model version</span><b>{answer.model_version}</b>'
+        f'<span>Request id</span><b class="my-mono">{escape(answer.request_id)}</b></div>'
     )
 
 

@@ -1,5 +1,6 @@
 """The frontend's pages, driven without a browser, on a real API with a real database."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,24 @@ def test_no_model_yet_says_what_to_do(postgres: Postgres, monkeypatch: pytest.Mo
             said = " ".join(each.value for each in page.markdown)
             assert "make demo" in said
             assert "**Loan approval**: no version is in production yet" in said
+
+
+def test_the_key_of_the_settings_opens_the_api_and_without_one_a_sentence_says_so(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "registry").mkdir()
+    source = FolderSource(tmp_path / "registry")
+    source.point()
+    arguments = ["tests.services.folder_api", str(source.folder)]
+    keys = hashlib.sha256(b"open sesame").hexdigest()
+    with running_api(arguments, tmp_path / "home", postgres.url("raw_data", "api"), api_keys=keys) as running:
+        for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
+            shown(page.run())
+            assert "This API answers only requests with a key" in errors(page)
+        monkeypatch.setenv("API_KEY", "open sesame")
+        for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
+            shown(page.run())
+            assert page.title[0].value == "No model answers yet"
 
 
 def test_no_use_case_is_named_in_the_frontends_code() -> None:
