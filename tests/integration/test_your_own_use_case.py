@@ -18,7 +18,7 @@ BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?```sh\n(.*?)```", re.DOTALL)
 PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 8083, "JUPYTER_PORT": 8085, "API_PORT": 8086, "FRONTEND_PORT": 8501}
 OWN = {"data", "use_cases", ".modelyard", ".git"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_every_default_is_the_one_that_is_documented() -> None:
     secrets = {name.upper(): field.default for name, field in Secrets.model_fields.items()}
     # Empty there: what is meant without Docker is another.
     without_default = {"API_KEY", "API_KEYS", "STEPS_EXTRA"}
-    differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "OBJECTS_URL", "USE_CASES_PATH"}
+    differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "OBJECTS_URL", "USE_CASES_PATH", "API_LOG_FORMAT"}
     for name, default in VARIABLE.findall(TEXT):
         if name in secrets:
             assert default == secrets[name], name
