@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.authoring.draft import Question
-from modelyard.authoring.new import new
+from modelyard.authoring.new import new, new_of_pictures
 from modelyard.contract import TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
@@ -17,7 +17,9 @@ from modelyard.steps.deploy import deploy
 from modelyard.steps.platform import Platform, connected
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
+from tests.integration import test_pictures
 from tests.integration.test_every_kind import loop
+from tests.painted import write_photos
 from tests.services.running_api import RunningApi, running_api
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
@@ -28,7 +30,11 @@ PROPOSING_SECONDS = 60
 @pytest.fixture
 def settings(home: Path, tmp_path: Path) -> Settings:
     return Settings(
-        _env_file=None, modelyard_home=home, data_url=str(tmp_path / "data"), use_cases_path=tmp_path / "use_cases"
+        _env_file=None,
+        modelyard_home=home,
+        data_url=str(tmp_path / "data"),
+        use_cases_path=tmp_path / "use_cases",
+        objects_url=str(tmp_path / "objects"),
     )
 
 
@@ -93,3 +99,20 @@ def test_from_a_file_to_an_answer(
     with raw_engine.connect() as connection:
         assert connection.scalar(text("select count(*) from predictions")) == 1
         assert connection.scalar(text(f"select count(*) from {use_case.name}")) == rows
+
+
+@pytest.mark.timeout(600)
+def test_from_a_folder_of_pictures_to_an_answer(
+    settings: Settings, platform: Platform, api: RunningApi, raw_engine: Engine, tmp_path: Path
+) -> None:
+    folder = write_photos(tmp_path / "data" / "sky", 150)
+    name = f"own_{uuid.uuid4().hex[:8]}"
+    new_of_pictures(settings, name, str(folder), force=False)
+    use_case = find_use_case(name, settings.use_cases_path)
+    promoted = test_pictures.loop(use_case, platform, folder)
+    assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
+    assert "answers in 1 API process" in deploy(use_case, platform).message
+    example = api.client.get("/info").json()["use_cases"][name]["example"]
+    assert api.answer(example, name)["prediction"] in use_case.target.classes
+    with raw_engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from predictions")) == 1

@@ -47,10 +47,10 @@ def new(settings: Settings, question: Question, *, force: bool) -> None:
     source = place(question.source, question.name, settings.data_url, force=force)
     _write(file, declaration(draft, source))
     count, kind = len(draft.features), KINDS[draft.goal.kind]
-    typer.echo(f"{file}: {kind} from {count} features, made from {draft.table.records} records")
+    typer.echo(f"{_shown(file)}: {kind} from {count} features, made from {draft.table.records} records")
     where = f"The records are read from {resolve(source, settings.data_url)}."
     _tell([*assumptions(draft), where], doubts(draft, question.allowed_bad_share))
-    _tell_next(question.name, source, [f"Read {file}: units, help and limits are yours to add."])
+    _tell_next(question.name, source, [f"Read {_shown(file)}: units, help and limits are yours to add."])
 
 
 def new_of_pictures(settings: Settings, name: str, source: str, *, force: bool) -> None:
@@ -70,10 +70,12 @@ def new_of_pictures(settings: Settings, name: str, source: str, *, force: bool) 
     draft = picture_draft_of(name, source)
     found = _below(source, settings.data_url)
     _write(file, picture_declaration(draft, found))
-    typer.echo(f"{file}: one of {len(draft.counts)} classes from a picture, made from {draft.pictures} pictures")
+    typer.echo(
+        f"{_shown(file)}: one of {len(draft.counts)} classes from a picture, made from {draft.pictures} pictures"
+    )
     where = f"The pictures are read from {resolve(found, settings.data_url)}."
     _tell([*assumptions_of_pictures(draft), where], doubts_of_pictures(draft))
-    steps = [f"Read {file}: titles and help are yours to add."]
+    steps = [f"Read {_shown(file)}: titles and help are yours to add."]
     if Path(found).is_absolute():
         steps.append("For containers, move the folder below `data` first, and run this again with --force.")
     _tell_next(name, found, steps)
@@ -154,6 +156,11 @@ def _write(file: Path, text: str) -> None:
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(file)
     find_use_cases(file.parent)
+
+
+def _shown(file: Path) -> Path:
+    """A file as somebody would type it here."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _tell(assumed: list[str], doubtful: list[str]) -> None:
