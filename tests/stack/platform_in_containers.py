@@ -116,6 +116,11 @@ class Stack:
             )
             started.raise_for_status()
 
+    def _last_log(self, dag: str) -> str:
+        """The end of the log of a DAG's task that ran last."""
+        newest = f"ls -t $(find state/logs -path '*{dag}*' -name '*.log') | head -n 1 | xargs tail -n 12"
+        return self.compose("exec", "-T", "airflow-scheduler", "sh", "-c", newest)
+
     def kill(self, service: str) -> None:
         """Kills the processes of a service: `docker kill` would count as a stop by hand."""
         # This command dies with them.
@@ -141,7 +146,7 @@ class Stack:
         def done() -> bool:
             for dag in LOOP:
                 newest = self.runs(f"{use_case}.{dag}")[:1]
-                assert not newest or newest[0]["state"] != "failed", newest[0]
+                assert not newest or newest[0]["state"] != "failed", self._last_log(f"{use_case}.{dag}")
             runs = self.runs(f"{use_case}.train_model")
             return len(runs) >= count and all(run["state"] == "success" for run in runs)
 

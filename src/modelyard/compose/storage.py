@@ -28,6 +28,8 @@ HASH = "sha256"
 ATTACHED_ALREADY = "XMinioAdminPolicyChangeAlreadyApplied"
 NO_SUCH_FILE = "NoSuchKey"
 TIMEOUT_SECONDS = 60
+# A folder of pictures has thousands.
+FILES_NAMED = 5
 RETRIES = 4
 
 
@@ -52,7 +54,8 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
                 client.make_bucket(bucket_name=bucket)
         sent = [name for name, file in _files(data) if _send(client, name, file)]
     copied = _copied(use_cases, into)
-    LOGGER.info("sent to the bucket %s: %s", DATA_BUCKET, ", ".join(sent) or "nothing is new")
+    shown = ", ".join(sent[:FILES_NAMED]) + (f" and {len(sent) - FILES_NAMED} more" if len(sent) > FILES_NAMED else "")
+    LOGGER.info("sent to the bucket %s: %s", DATA_BUCKET, shown or "nothing is new")
     LOGGER.info("use cases of your own: %s", ", ".join(copied) or "none")
 
 
