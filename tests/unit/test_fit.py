@@ -27,9 +27,10 @@ BOOSTING = {
     TaskKind.MULTICLASS: "sklearn.ensemble.HistGradientBoostingClassifier",
     TaskKind.REGRESSION: "sklearn.ensemble.HistGradientBoostingRegressor",
 }
+# In an order of their own: scikit-learn has its columns in alphabetical order.
 CLASSES: dict[TaskKind, tuple[Label, ...]] = {
-    TaskKind.BINARY: ("no", "yes"),
-    TaskKind.MULTICLASS: ("blue", "green", "red"),
+    TaskKind.BINARY: ("refused", "approved"),
+    TaskKind.MULTICLASS: ("red", "blue", "green"),
     TaskKind.REGRESSION: (),
 }
 
@@ -164,7 +165,7 @@ def with_many_cities(rows: int, seed: int) -> pd.DataFrame:
     frame = records(TaskKind.BINARY, rows, seed)
     places = np.minimum(generator.geometric(0.01, rows), 400) + (seed * 3)
     frame["city"] = [f"City {place}" if place % 50 else "" for place in places]
-    frame["answer"] = np.where((places < 20) ^ (generator.random(rows) < 0.1), "yes", "no").astype(object)
+    frame["answer"] = np.where((places < 20) ^ (generator.random(rows) < 0.1), "approved", "refused").astype(object)
     return frame
 
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from pydantic import Field
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -12,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import StepFailed
+from modelyard.models.compiled import PROBABILITIES
 from modelyard.models.tabular import FINAL_STEP
 
 # Compiled models compute in float32, fitted ones in float64.
@@ -20,6 +22,8 @@ TOLERANCE = 1e-4
 OPSET = 21
 # The converter's messages may hold the whole model.
 REASON_LENGTH = 200
+SORTED_PROBABILITIES = "sorted_probabilities"
+CLASS_COLUMNS = "class_columns"
 
 
 class Agreement(Frozen):
@@ -63,14 +67,42 @@ def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
         estimator = type(pipeline.named_steps[FINAL_STEP]).__name__
         reason = str(error).partition("\n")[0][:REASON_LENGTH]
         raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {reason}") from error
+    if contract.kind.is_classification:
+        _put_in_order(model.graph, _class_columns(pipeline, contract))
     return cast(bytes, model.SerializeToString())
 
 
 def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:
-    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1)."""
+    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1).
+
+    Raises:
+        StepFailed: It was fitted without a record of some class.
+    """
     if contract.kind.is_classification:
-        return np.asarray(pipeline.predict_proba(frame[contract.names]))
+        return np.asarray(pipeline.predict_proba(frame[contract.names]))[:, _class_columns(pipeline, contract)]
     return np.asarray(pipeline.predict(frame[contract.names])).reshape(-1, 1)
+
+
+def _class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
+    """The column of each of the contract's classes in a fitted model's probabilities, which it has in sorted order."""
+    columns = {label: column for column, label in enumerate(fitted.classes_.tolist())}
+    missing = [str(label) for label in contract.target.classes if label not in columns]
+    if missing:
+        raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
+    return [columns[label] for label in contract.target.classes]
+
+
+def _put_in_order(graph: Any, columns: list[int]) -> None:
+    """Makes a graph's probabilities come in another order of columns."""
+    if columns == sorted(columns):
+        return
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == PROBABILITIES:
+                    names[position] = SORTED_PROBABILITIES
+    graph.initializer.append(numpy_helper.from_array(np.array(columns, np.int64), CLASS_COLUMNS))
+    graph.node.append(helper.make_node("Gather", [SORTED_PROBABILITIES, CLASS_COLUMNS], [PROBABILITIES], axis=1))
 
 
 def frame_arrays(contract: Contract, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
