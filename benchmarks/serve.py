@@ -6,7 +6,9 @@ server runs alone, Postgres and MLflow's registry beside ours, as they would.
 
 import argparse
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +104,8 @@ def make_inputs(folder: Path) -> Inputs:
     for package in packages:
         write_package(package, pipeline, frame)
     records = [make_record(frame, row) for row in range(ROWS)]
+    # As most people have it; the format does not change how fast it answers.
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     mlflow.sklearn.save_model(pipeline, folder / "peer", serialization_format="cloudpickle")
     contents = {
         "single.json": records[0],
@@ -117,13 +121,17 @@ def make_inputs(folder: Path) -> Inputs:
 @contextmanager
 def running(arguments: Sequence[str], ready_url: str, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
     """A server in a process of its own, once it answers."""
-    environment = child_environment({name.upper(): str(value) for name, value in settings.items()})
-    with subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL) as process:
+    # What mlflow starts it looks for on the path, and does not end with itself.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = child_environment({"PATH": path} | {name.upper(): str(value) for name, value in settings.items()})
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(command, env=environment, start_new_session=True, **quiet) as process:
         try:
             _wait_until_ready(process, ready_url)
             yield process
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 
