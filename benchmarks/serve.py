@@ -124,9 +124,8 @@ def running(arguments: Sequence[str], ready_url: str, **settings: object) -> Ite
     # What mlflow starts it looks for on the path, and does not end with itself.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = child_environment({"PATH": path} | {name.upper(): str(value) for name, value in settings.items()})
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    command = [sys.executable, *arguments]
-    with subprocess.Popen(command, env=environment, start_new_session=True, **quiet) as process:
+    command, nowhere = [sys.executable, *arguments], subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdout=nowhere, stderr=nowhere, start_new_session=True) as process:
         try:
             _wait_until_ready(process, ready_url)
             yield process

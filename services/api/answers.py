@@ -1,5 +1,6 @@
 """What a model says, in the two forms that it is needed in: the row that is kept and the answer that is sent."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,35 @@ def make_row(
         latency_ms=latency_ms,
         created_at=datetime.now(UTC),
     )
+
+
+def make_all(
+    served: ServedVersion, questions: Sequence[Question], answers: Sequence[Answer], latency_ms: float
+) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Rows and contents of many answers; what they have in common is worked out once."""
+    use_case, version, warnings = served.contract.use_case, served.version, served.reader.warnings
+    has_classes = len(served.contract.target.classes) > 2
+    now = datetime.now(UTC)
+    rows: list[Row] = []
+    contents: list[dict[str, Any]] = []
+    for question, (prediction, probability, probabilities) in zip(questions, answers, strict=True):
+        request_id = str(uuid7())
+        features = to_json(question.record).decode()
+        said = to_json(prediction).decode()
+        shares = to_json(probabilities).decode() if probabilities else None
+        row = (request_id, use_case, version, PRODUCTION, question.key, features, said, shares, latency_ms, now)
+        rows.append(Row._make(row))
+        content: dict[str, Any] = {
+            "prediction": prediction,
+            "probability": probability,
+            "model_version": version,
+            "request_id": request_id,
+            "warnings": warnings(question),
+        }
+        if has_classes:
+            content["probabilities"] = probabilities
+        contents.append(content)
+    return rows, contents
 
 
 def answer_content(served: ServedVersion, request_id: str, question: Question, answer: Answer) -> dict[str, Any]:

@@ -28,7 +28,7 @@ REQUEST_SECONDS = Histogram(
     ["use_case", "version", "outcome"],
     buckets=BUCKETS,
 )
-RECORDS = Counter("modelyard_predicted_records", "Records that were answered.", ["use_case", "version"])
+RECORDS = Counter("modelyard_batch_records", "Records that were answered in batches.", ["use_case", "version"])
 SPOOLED = Counter("modelyard_spooled_records", "Records that went to the disk, as the database did not take them.")
 SWAPS = Counter("modelyard_swaps", "New versions that began to answer.", ["use_case"])
 UNDER_WAY = Gauge("modelyard_requests_under_way", "Requests that are being answered.", multiprocess_mode="livesum")
@@ -56,7 +56,7 @@ def note_request(use_case: str, version: str, outcome: str, seconds: float) -> N
 
 
 def note_records(use_case: str, version: str, count: int) -> None:
-    """Counts records that were answered."""
+    """Counts records of a batch that were answered."""
     _records_of(use_case, version).inc(count)
 
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from modelyard.contract import Answer
 from services.api import metrics
-from services.api.answers import answer_content, make_row
+from services.api.answers import answer_content, make_all, make_row
 from services.api.errors import (
     NoAnswer,
     Problem,
@@ -66,7 +66,8 @@ async def predict(service: Service, scope: Scope, receive: Receive, send: Send) 
     else:
         await _send(incoming, body, send)
         _note(incoming, metrics.ANSWERED)
-        metrics.note_records(incoming.use_case, incoming.version, incoming.records)
+        if incoming.is_batch:
+            metrics.note_records(incoming.use_case, incoming.version, incoming.records)
         if service.settings.api_log_requests:
             LOGGER.info("answered", extra=_facts(incoming, 200))
 
@@ -144,11 +145,10 @@ async def _batch(
         rows: list[Row] = []
         contents: list[dict[str, Any]] = []
         for start in range(0, len(questions), MADE_AT_ONCE):
-            seconds = incoming.seconds
-            for place in range(start, min(start + MADE_AT_ONCE, len(questions))):
-                row, content = _said(served, questions[place], answers[place], seconds)
-                rows.append(row)
-                contents.append(content)
+            part = slice(start, start + MADE_AT_ONCE)
+            more_rows, more_contents = make_all(served, questions[part], answers[part], incoming.seconds * 1000)
+            rows += more_rows
+            contents += more_contents
             await asyncio.sleep(0)
         sent = to_json({"predictions": contents})
         claim = asked.claim(rows[0].request_id, sent) if asked else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from modelyard.contract import Arrays, Contract
+from modelyard.contract import Arrays, Contract, Record
 from services.api.errors import Problem, UnusableRequest
 from services.api.records import RecordReader
 
@@ -78,6 +78,7 @@ class TableReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._records = RecordReader(contract)
+        self._usual = Usual(contract)
 
     def read(self, body: bytes, content_type: str) -> Question:
         """The question in a body of JSON."""
@@ -96,7 +97,36 @@ class TableReader:
 
     def warnings(self, question: Question) -> list[str]:
         """A sentence for each value that the model has never seen the like of."""
-        return self._contract.warnings(question.record)
+        return [] if self._usual.holds(question.record) else self._contract.warnings(question.record)
+
+
+class Usual:
+    """Tells quickly that there is nothing to say of a record, as there is of most.
+
+    Args:
+        contract: Knows what the training part held.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        seen = [(feature, feature.seen) for feature in contract.features if feature.seen]
+        self._ranges = [
+            (feature.name, seen.minimum, seen.maximum)
+            for feature, seen in seen
+            if feature.is_numeric and seen.minimum is not None and seen.maximum is not None
+        ]
+        self._known = [(feature.name, frozenset(seen.shares)) for feature, seen in seen if not feature.is_numeric]
+
+    def holds(self, record: Record) -> bool:
+        """Whether the contract has no warning of a record."""
+        for name, low, high in self._ranges:
+            number: Any = record.get(name)
+            if number is not None and not low <= number <= high:
+                return False
+        for name, known in self._known:
+            text = record.get(name)
+            if text is not None and text not in known:
+                return False
+        return True
 
 
 def is_json(content_type: str) -> bool:

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from modelyard.contract import Answer, Contract
-from modelyard.models.compiled import CompiledModel, first_line
+from modelyard.models.compiled import GRAPH_ERRORS, CompiledModel, Scores, first_line
 from services.api import metrics
 from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
 from services.api.questions import Question, Reader, make_reader
@@ -21,8 +21,8 @@ LOGGER = logging.getLogger(__name__)
 FILES_AT_A_TIME = 2
 
 
-# Records of one request that are answered before others have their turn.
-ANSWERED_AT_ONCE = 500
+# Records of one request that the model is asked about at a time.
+ANSWERED_AT_ONCE = 1000
 
 Tell = Callable[[Answer | NoAnswer], None]
 
@@ -89,12 +89,15 @@ class ServedVersion:
         answers: list[Answer] = []
         for start in range(0, len(questions), ANSWERED_AT_ONCE):
             part = questions[start : start + ANSWERED_AT_ONCE]
-            found = await asyncio.to_thread(self.answer_all, part) if self.reader.takes_files else self.answer_all(part)
-            for answer in found:
+            # In a thread: the model leaves the interpreter to others while it computes.
+            try:
+                scores = await asyncio.to_thread(self._model.scores, self.reader.arrays(part))
+            except GRAPH_ERRORS as error:
+                raise self._no_answer(first_line(error)) from error
+            for answer in self._said(scores):
                 if isinstance(answer, NoAnswer):
                     raise answer
                 answers.append(answer)
-            await asyncio.sleep(0)
         return answers
 
     def ask(self, question: Question, tell: Tell) -> None:
@@ -136,13 +139,15 @@ class ServedVersion:
         tell(answer)
 
     def _answers(self, questions: list[Question]) -> list[Answer | NoAnswer]:
-        scores = self._model.scores(self.reader.arrays(questions))
-        answers = self.contract.answers(scores)
-        finite = np.isfinite(scores).all(axis=1)
-        return [
-            answer if is_finite else self._no_answer("a score is not a finite number")
-            for answer, is_finite in zip(answers, np.atleast_1d(finite), strict=True)
-        ]
+        return self._said(self._model.scores(self.reader.arrays(questions)))
+
+    def _said(self, scores: Scores) -> list[Answer | NoAnswer]:
+        answers: list[Answer | NoAnswer] = [*self.contract.answers(scores)]
+        finite = np.isfinite(scores)
+        if not finite.all():
+            for place in np.flatnonzero(~finite.all(axis=1)):
+                answers[place] = self._no_answer("a score is not a finite number")
+        return answers
 
     def _no_answer(self, reason: str) -> NoAnswer:
         return NoAnswer(f"version {self.version} of {self.contract.use_case} has no answer to this record: {reason}")

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,8 +269,8 @@ class Derived(Frozen):
         return {name for term in self.terms for name in term.features}
 
 
-class Answer(Frozen):
-    """What a model says of one record."""
+class Answer(NamedTuple):
+    """What a model says of one record. Made for every record that is answered, and nothing in it needs a check."""
 
     prediction: float | Label
     probability: float | None = None
@@ -381,14 +381,10 @@ class Contract(Frozen):
             return [Answer(prediction=float(value)) for value in scores[:, 0]]
         labels = self.target.classes
         names = [str(label) for label in labels]
-        return [
-            Answer(
-                prediction=labels[index],
-                probability=row[1 if len(labels) == 2 else index],
-                probabilities=dict(zip(names, row, strict=True)),
-            )
-            for index, row in zip(self.decide(scores).tolist(), scores.tolist(), strict=True)
-        ]
+        decided = zip(self.decide(scores).tolist(), scores.tolist(), strict=True)
+        if len(labels) == 2:
+            return [Answer(labels[index], row[1], dict(zip(names, row, strict=True))) for index, row in decided]
+        return [Answer(labels[index], row[index], dict(zip(names, row, strict=True))) for index, row in decided]
 
     def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """The index of the predicted class of each record, from probabilities of shape (records, classes)."""

@@ -1,5 +1,5 @@
 -- add_predictions
--- Keeps the answers of many requests at once, each parameter a column of them ($n: the driver of the API).
+-- Keeps answers of which some may have been sent before, each parameter a column of them ($n: the driver of the API).
 insert into predictions (
     request_id, use_case, model_version, role, record_key, features, prediction, probabilities, latency_ms, created_at
 )
