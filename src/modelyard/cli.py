@@ -164,6 +164,30 @@ def prune(use_case: UseCaseName, run: PipelineRun = None) -> None:
 
 
 @app.command()
+def score(
+    use_case: UseCaseName,
+    source: Annotated[
+        str, typer.Option("--in", help="CSV file by path or URL, or a table such as raw_data.customers.")
+    ],
+    target: Annotated[str, typer.Option("--out", help="CSV file by path or URL, or a table such as raw_data.scores.")],
+    log: Annotated[bool, typer.Option("--log", help="Add them to raw_data.predictions, too.")] = False,
+    run: PipelineRun = None,
+) -> None:
+    """Have the model in production score many records; after a kill the same command goes on."""
+    from modelyard.local.progress import counting
+    from modelyard.sources.object_store import use_object_store
+    from modelyard.steps.score import score
+
+    use_object_store(read_settings())
+
+    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
+        with counting(f"scoring {source}", "records") as tell:
+            return score(found, platform, source, target, log=log, tell=tell)
+
+    _run_step("score", use_case, run, step)
+
+
+@app.command()
 def url(
     database: Annotated[str, typer.Argument(help="raw_data or clean_data")],
     role: Annotated[str, typer.Option(help="pipeline, api or explorer; of the embedded database.")] = "pipeline",

@@ -6,7 +6,7 @@ plain block means the same to both.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from modelyard.records import Rejection
 from modelyard.sources.csv_lines import CsvLines, Record, shown, unfit
 from modelyard.sources.files import Content
 from modelyard.usecase import RecordKey, UseCase
+
+Field = RecordKey | Feature | Target
 
 # What is read at a time: several ten thousand records of a usual file.
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -61,12 +63,22 @@ class CsvFile:
         ignored: The columns that no field is declared for.
     """
 
-    def __init__(self, content: Content, use_case: UseCase | None = None) -> None:
+    def __init__(
+        self,
+        content: Content,
+        use_case: UseCase | None = None,
+        *,
+        fields: Sequence[Field] = (),
+        optional: Sequence[Field] = (),
+    ) -> None:
         """Reads the first record.
 
         Args:
             content: What is in the file.
-            use_case: Declares the fields. Without one, every column is a field, under its number from 0 on.
+            use_case: Declares the fields. Without one and without fields, every column is a field, under its number
+                from 0 on.
+            fields: The fields, where no use case declares them.
+            optional: Fields beside these that need not be there.
 
         Raises:
             BadInput: The file is empty or is no text; a field has no column, or two.
@@ -77,7 +89,8 @@ class CsvFile:
         self._line = 1
         self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
         self.columns = self._read_header()
-        self.positions = _found(self.source, self.columns, use_case) if use_case else _all(self.columns)
+        wanted = _fields(use_case) if use_case else [*fields, *(f for f in optional if _positions(self.columns, f))]
+        self.positions = _found(self.source, self.columns, wanted) if wanted else _all(self.columns)
         declared = set(self.positions.values())
         self.ignored = tuple(name for position, name in enumerate(self.columns) if position not in declared)
 
@@ -196,8 +209,8 @@ def _all(columns: tuple[str, ...]) -> dict[str, int]:
     return {str(position): position for position in range(len(columns))}
 
 
-def _found(source: str, columns: tuple[str, ...], use_case: UseCase) -> dict[str, int]:
-    found = {field.name: _positions(columns, field) for field in _fields(use_case)}
+def _found(source: str, columns: tuple[str, ...], fields: Sequence[Field]) -> dict[str, int]:
+    found = {field.name: _positions(columns, field) for field in fields}
     missing = [field for field, positions in found.items() if not positions]
     if missing:
         there = ", ".join(map(repr, columns))
@@ -209,11 +222,11 @@ def _found(source: str, columns: tuple[str, ...], use_case: UseCase) -> dict[str
     return {field: positions[0] for field, positions in found.items()}
 
 
-def _fields(use_case: UseCase) -> list[RecordKey | Feature | Target]:
+def _fields(use_case: UseCase) -> list[Field]:
     return [*([use_case.key] if use_case.key else []), *use_case.features, use_case.target]
 
 
-def _positions(columns: tuple[str, ...], field: RecordKey | Feature | Target) -> list[int]:
+def _positions(columns: tuple[str, ...], field: Field) -> list[int]:
     """Where the columns are that can be a field's."""
     if exact := [position for position, column in enumerate(columns) if column in field.aliases]:
         return exact

@@ -40,7 +40,7 @@ class CleanStore:
     """The database `clean_data`."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def latest(self, use_case: str) -> Snapshot | None:
         """The newest snapshot of a use case: the one that was made or asked for again last.
@@ -48,7 +48,7 @@ class CleanStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return next(iter(_snapshots(connection, use_case)), None)
 
     def count(self, use_case: str) -> int:
@@ -66,7 +66,7 @@ class CleanStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return _choose(connection, use_case, snapshot_id)
 
     def add(self, use_case: UseCase, snapshot_id: str, records: Iterator["pa.Table"]) -> Snapshot:
@@ -81,7 +81,7 @@ class CleanStore:
             ContractChanged: The contract no longer fits the use case's table, or a record the contract.
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = _choose(connection, use_case.data_name, snapshot_id)
             return known or _add(connection, use_case, snapshot_id, records)
@@ -104,7 +104,7 @@ class CleanStore:
         from modelyard.frames import frame_of, schema_of, validated
 
         contract = use_case.contract()
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             table, names = quoted(connection, use_case.data_name), tables.names(connection, contract)
             copy = statement("copy_part", table=table, columns=", ".join(names))
             text = copy_out(connection, copy, {"snapshot_id": snapshot_id, "part": part})
@@ -125,7 +125,7 @@ class CleanStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case})
             old = [each.snapshot_id for each in _snapshots(connection, use_case)[keep:]]
             removed = [snapshot_id for snapshot_id in old if snapshot_id not in protect]

@@ -37,7 +37,8 @@ class RawStore:
     """The database `raw_data`, as far as it is about records."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        """Works on that engine."""
+        self.engine = engine
 
     def counts(self, use_case: str, data_name: str | None = None) -> dict[str, int]:
         """How many rows there are of a use case: revisions of records (`raw`), `rejected` records, `predictions`.
@@ -49,7 +50,7 @@ class RawStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             records = data_name or use_case
             return {
                 "raw": _count_records(connection, records),
@@ -63,7 +64,7 @@ class RawStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return find_batch(connection, use_case, sha256)
 
     def add_batch(
@@ -83,7 +84,7 @@ class RawStore:
             ContractChanged: The contract no longer fits the use case's table.
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = find_batch(connection, use_case, sha256)
             return known or add_batch(connection, use_case, sha256, source, records, allowed_bad_share)
@@ -96,7 +97,7 @@ class RawStore:
         Raises:
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return _batches(connection, use_case)
 
     @contextmanager
@@ -107,7 +108,7 @@ class RawStore:
             ContractChanged: The contract no longer fits the use case's table.
             ServiceUnavailable: The database does not answer.
         """
-        with transaction(self._engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
+        with transaction(self.engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
             tables.fit_table(connection, use_case.data_name, use_case.contract(), OWN_COLUMNS)
             yield Latest(_batches(connection, use_case.data_name), _pages(connection, use_case))
 

@@ -108,6 +108,11 @@ def fit_table(connection: Connection, table: str, contract: Contract, own: Seque
     return True
 
 
+def column_names(connection: Connection, table: str) -> list[str]:
+    """The columns of a table in order; none: there is no such table."""
+    return [column.name for column in _columns(connection, table)]
+
+
 def _columns(connection: Connection, table: str) -> list[Column]:
     rows = connection.execute(statement("table_columns"), {"table": quoted(connection, table)})
     return [Column(*row) for row in rows]
