@@ -17,12 +17,26 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import credit, load, loop, preprocess
+from benchmarks import credit, load, loop, preprocess, serve
+from modelyard.errors import BadInput
 from modelyard.local.postgres import embedded_postgres
 from modelyard.settings import read_settings
 
 ROWS = 1_000_000
-PACKAGES = ("modelyard", "pandas", "pyarrow", "pandera", "sqlalchemy", "psycopg2-binary", "mlflow", "apache-airflow")
+PACKAGES = (
+    "modelyard",
+    "apache-airflow",
+    "asyncpg",
+    "fastapi",
+    "mlflow",
+    "onnxruntime",
+    "pandas",
+    "pandera",
+    "psycopg2-binary",
+    "pyarrow",
+    "sqlalchemy",
+    "uvicorn",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,9 +74,21 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
         console.print(credit.show(measured["credit"]))
         measured["loop"] = loop.measure()
         console.print(loop.show(measured["loop"]))
+        measured |= _measure_serving(console)
     ratios = load.ratios(measured["load"]) | preprocess.ratios(measured["preprocess"])
     ratios |= credit.ratios(measured["credit"]) if with_loop else {}
+    ratios |= serve.ratios(measured["serve"]) if "serve" in measured else {}
     return {"machine": _machine(), "measured": measured, "ratios": ratios}
+
+
+def _measure_serving(console: Console) -> dict[str, dict[str, float]]:
+    try:
+        measured = serve.measure()
+    except BadInput as missing:
+        console.print(f"serving is not measured: {missing}")
+        return {}
+    console.print(serve.show(measured))
+    return {"serve": measured}
 
 
 def _machine() -> dict[str, Any]:

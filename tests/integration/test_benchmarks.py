@@ -1,13 +1,17 @@
 """The benchmarks run, and write down what they found."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import credit
+from benchmarks import credit, serve, wrk
+from benchmarks.serve_model import make_frame, make_record
+from modelyard.errors import BadInput
+from modelyard.local.processes import free_ports
 from modelyard.settings import child_environment
 
 ROOT = Path(__file__).parents[2]
@@ -38,3 +42,67 @@ def test_the_time_of_credit_risk_is_measured_step_by_step() -> None:
     assert set(measured) == {"load", "preprocess", "train", "credit_risk"}
     steps = sum(measured[step] for step in ("load", "preprocess", "train"))
     assert credit.ratios(measured)["credit_risk_seconds"] == pytest.approx(steps)
+
+
+SERVED = {
+    "mlflow_serve_rate": 50.0,
+    "noop_rate": 8000.0,
+    "noop_many_rate": 8500.0,
+    "durable_rate": 6000.0,
+    "durable_p99_ms": 9.0,
+    "durable_many_rate": 8000.0,
+    "batch_rows_rate": 80_000.0,
+    "failed_requests": 0.0,
+    "worker_mb": 150.0,
+    "worker_mb_after": 151.0,
+    "requests_before_that": 1_000_000.0,
+    "half_load_rate": 3000.0,
+    "half_load_p99_ms": 6.0,
+    "noop_half_load_rate": 3000.0,
+    "noop_half_load_p99_ms": 3.0,
+    "swap_p99_before_ms": 6.0,
+    "swap_p99_ms": 9.0,
+    "swap_failed_requests": 0.0,
+    "start_seconds": 0.9,
+}
+
+
+def test_what_is_measured_of_serving_is_held_against_the_goals() -> None:
+    assert serve.ratios(SERVED) == {
+        "durable_over_mlflow_serve": 120,
+        "durable_over_noop": 0.75,
+        "p99_over_noop": 2,
+        "half_load_p99_ms": 6,
+        "swap_p99_over_before": 1.5,
+        "swap_failed_requests": 0,
+        "batch_over_single": 10,
+        "start_seconds": 0.9,
+        "worker_mb": 150,
+        "worker_mb_after": 151,
+    }
+    assert serve.show(SERVED).row_count > 10
+    without_peer = {name: value for name, value in SERVED.items() if name != "mlflow_serve_rate"}
+    assert "durable_over_mlflow_serve" not in serve.ratios(without_peer)
+    assert serve.show(without_peer).row_count == serve.show(SERVED).row_count
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason=wrk.MISSING)
+def test_wrk_posts_and_counts(tmp_path: Path) -> None:
+    frame = make_frame(10)
+    body = tmp_path / "record.json"
+    body.write_text(json.dumps(make_record(frame, 0)), encoding="utf-8")
+    [port] = free_ports(1)
+    with serve.running(["-m", "benchmarks.serve_noop", str(port)], f"http://127.0.0.1:{port}/docs"):
+        url = f"http://127.0.0.1:{port}/predict/serve_benchmark"
+        full, half = wrk.post(url, body, 4, 1), wrk.post(url, body, 4, 1, rate=100)
+        wrong = wrk.post(f"{url}/nothing", body, 4, 1)
+    assert full.failed == half.failed == 0
+    assert full.rate > half.rate > 10
+    assert 0 < full.p50_ms <= full.p99_ms
+    assert wrong.failed == wrong.requests > 0
+
+
+def test_without_wrk_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BadInput, match="apt-get install wrk"):
+        serve.measure()
