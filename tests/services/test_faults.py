@@ -8,6 +8,7 @@ under way when the process was killed, and nothing where none was killed.
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,55 @@ def test_without_a_registry_at_the_start(start_api: StartApi, source: FolderSour
         load.wait_for(ENOUGH)
     assert (load.lost, load.statuses) == (0, {})
     check_kept(in_table(raw_engine), load)
+
+
+REFUSED = "alter table predictions add constraint no_seven check (record_key is distinct from '7')"
+NOT_REFUSED = "alter table predictions drop constraint no_seven"
+
+
+@pytest.fixture
+def refused_sevens(admin_raw_engine: Engine) -> Iterator[Engine]:
+    """A table that refuses the record with the key 7, once the test has put the constraint there."""
+    yield admin_raw_engine
+    with admin_raw_engine.begin() as connection:
+        connection.execute(text(NOT_REFUSED))
+
+
+def ask_numbered(api: RunningApi) -> dict[int, int]:
+    """Asks for ten records at the same time; the status of each."""
+    with ThreadPoolExecutor(10) as pool:
+        asked = {number: pool.submit(api.predict, LOAN_RECORD | {"id": number}) for number in range(10)}
+    return {number: each.result().status_code for number, each in asked.items()}
+
+
+def keys_in_table(engine: Engine) -> list[int]:
+    with engine.connect() as connection:
+        return sorted(int(key) for key in connection.scalars(text("select record_key from predictions")))
+
+
+def test_a_row_that_the_database_refuses_is_not_answered_and_holds_up_no_other(
+    start_api: StartApi, refused_sevens: Engine
+) -> None:
+    with refused_sevens.begin() as connection:
+        connection.execute(text(REFUSED))
+    with start_api() as api:
+        api.wait_for_version(1)
+        assert ask_numbered(api) == {number: 503 if number == 7 else 200 for number in range(10)}
+        assert api.spooled() == 0
+        assert "the database refuses a row" in api.logged()
+    assert keys_in_table(refused_sevens) == [number for number in range(10) if number != 7]
+
+
+def test_a_row_that_is_refused_only_after_an_outage_is_kept_apart(
+    start_api: StartApi, refused_sevens: Engine, tmp_path: Path
+) -> None:
+    with start_api(api_commit_seconds=COMMIT_SECONDS) as api:
+        api.wait_for_version(1)
+        with refused_sevens.begin() as connection:
+            connection.execute(text("lock table predictions in access exclusive mode"))
+            assert set(ask_numbered(api).values()) == {200}
+            connection.execute(text(REFUSED))
+        wait_until(lambda: is_drained(api), api.logged)
+        assert api.client.get("/health").json()["spool"]["refused"] == 1
+        assert keys_in_table(refused_sevens) == [number for number in range(10) if number != 7]
+    assert len(list((tmp_path / "home" / "spool").glob("*.sqlite3"))) == 1
