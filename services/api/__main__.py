@@ -18,6 +18,8 @@ from services.api.metrics import SHARED_FOLDER
 FACTORY = "services.api.app:from_environment"
 # Requests under way at SIGTERM have so long to finish.
 GRACE_SECONDS = 10
+# Longer than clients keep a connection that nobody uses: one that is closed as they take it again is a failed request.
+KEEP_ALIVE_SECONDS = 75
 # Connections that may wait to be accepted.
 BACKLOG = 2048
 
@@ -53,6 +55,7 @@ def serve(settings: Settings, factory: str) -> int:
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     if settings.api_workers > 1:
         _share_numbers(settings.home / "metrics" / str(os.getpid()))
