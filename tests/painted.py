@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.contract import Feature, FeatureType, Target, TaskKind
+from modelyard.contract import Feature, FeatureType, Shape, Target, TaskKind
 from modelyard.usecase import Candidate, Split, UseCase
 
 SIDE = 16
-SHAPE = (SIDE, SIDE, 3)
+SHAPE: Shape = (SIDE, SIDE, 3)
 CLASSES = ("cold", "warm")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from modelyard.models.images import resnet50
 from modelyard.models.inputs import frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, scores_of
 from modelyard.usecase import Candidate, UseCase
+from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, pixels, weather
 
 COUNTS = {"train": 48, "validation": 20, "test": 24}
@@ -112,13 +114,22 @@ def test_cross_validation_chooses_the_epochs() -> None:
     assert {f"fold_{n}_val_loss" for n in (1, 2, 3)} <= set(model.history)
 
 
-def test_a_network_starts_from_weights_that_a_file_has(tmp_path: Path) -> None:
-    there = resnet50((32, 32, 3), 2)
-    body = type(there)(there.inputs, there.layers[-2].output)
-    body.save_weights(tmp_path / "some.weights.h5")
+def test_resnet50_starts_from_the_weights_that_keras_has_written(tmp_path: Path) -> None:
+    there = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(32, 32, 3))
+    there.save_weights(tmp_path / "some.weights.h5")
     again = resnet50((32, 32, 3), 2, weights=tmp_path / "some.weights.h5")
-    for one, other in zip(there.get_weights()[:-2], again.get_weights()[:-2], strict=True):
+    for one, other in zip(there.get_weights(), again.get_weights()[:-2], strict=True):
         assert np.array_equal(one, other)
+
+
+def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
+    for name, content in {"empty": b"", "text": b"none", "other": b""}.items():
+        (tmp_path / f"{name}.weights.h5").write_bytes(content)
+    flat(SHAPE, 2).save_weights(tmp_path / "other.weights.h5")
+    for name in ("empty", "text", "other"):
+        candidate = Candidate(name="deep", estimator="modelyard.models.images.resnet50")
+        with pytest.raises(BadInput, match=rf"^candidate deep: .*{name}\.weights\.h5 \(PRETRAINED_WEIGHTS\) holds no"):
+            fit_pictures(weather(), candidate, frames(), Painted(), tmp_path / f"{name}.weights.h5")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from modelyard.contract import Shape
 FILTERS = 64
 DROPOUT = 0.25
 UNITS = 128
+REASON_LENGTH = 200
 
 
 def basic(
@@ -59,6 +60,9 @@ def resnet50(
         activation: Only relu: it is part of the architecture.
         initializer: Of the top layer's weights; those below have the architecture's.
         weights: A file with weights of all but the top layer; None: random ones.
+
+    Raises:
+        ValueError: The activation is another one, or the weights are of another network.
     """
     if activation != "relu":
         raise ValueError(f"ResNet50 has the activation relu, not {activation}")
@@ -68,8 +72,17 @@ def resnet50(
         scaled = layers.Concatenate()([scaled] * 3)
     network = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=scaled, pooling=pooling)
     if weights is not None:
-        network.load_weights(str(weights))
+        _start_from(network, weights)
     return keras.Model(pixels, _probabilities(network.output, classes, initializer))
+
+
+def _start_from(network: keras.Model, weights: Path) -> None:
+    try:
+        network.load_weights(str(weights))
+    # Keras and the format's library each have their own for a file that is damaged or of another network.
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).partition("\n")[0][:REASON_LENGTH]
+        raise ValueError(f"{weights.name} (PRETRAINED_WEIGHTS) holds no weights that fit it: {reason}") from error
 
 
 def _probabilities(hidden: Any, classes: int, initializer: str = "glorot_uniform") -> Any:

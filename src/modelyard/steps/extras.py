@@ -28,8 +28,13 @@ def check_extra(use_case: UseCase) -> None:
 
 def missing_of(extra: str) -> list[str]:
     """The distributions of one of this package's extras that are not installed."""
+    return [name for name in distributions_of(extra) if not _is_installed(name)]
+
+
+def distributions_of(extra: str) -> list[str]:
+    """The distributions that one of this package's extras consists of on a machine like this one."""
     wanted = [Requirement(line) for line in requires(PACKAGE) or []]
-    return [each.name for each in wanted if _belongs(each, extra) and not _is_installed(each.name)]
+    return [each.name for each in wanted if _belongs(each, extra)]
 
 
 def _belongs(requirement: Requirement, extra: str) -> bool:

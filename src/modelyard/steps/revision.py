@@ -2,15 +2,18 @@
 
 import hashlib
 import subprocess
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+
+from modelyard.steps.extras import distributions_of
+from modelyard.usecase import UseCase
 
 # What a model depends on beside its data and parameters.
 CODE = (
     "contract.py",
     "frames.py",
     "models/compile.py",
+    "models/compiled.py",
     "models/derive.py",
     "models/evaluate.py",
     "models/fit.py",
@@ -18,17 +21,28 @@ CODE = (
     "models/seen.py",
     "models/tabular.py",
 )
+# A model of pictures, besides.
+PICTURE_CODE = (
+    "models/compile_network.py",
+    "models/fit_pictures.py",
+    "models/images.py",
+    "models/inputs.py",
+    "models/networks.py",
+    "pictures.py",
+)
 LIBRARIES = ("numpy", "scikit-learn", "skl2onnx")
 
 
-@cache
-def code_fingerprint() -> str:
-    """A hash of the code and the libraries that decide how a model comes out."""
+def code_fingerprint(use_case: UseCase) -> str:
+    """A hash of the code and the libraries that decide how a model of this use case comes out.
+
+    The libraries of its extra must be installed.
+    """
     package = files("modelyard")
     digest = hashlib.sha256()
-    for name in CODE:
+    for name in (*CODE, *(PICTURE_CODE if use_case.has_pictures else ())):
         digest.update((package / name).read_bytes())
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *(distributions_of(use_case.extra) if use_case.extra else ())):
         digest.update(f"{library}=={version(library)}".encode())
     return digest.hexdigest()
 

@@ -4,13 +4,13 @@ import hashlib
 import json
 import logging
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Frozen
 from modelyard.steps.extras import check_extra
 from modelyard.steps.platform import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
-from modelyard.steps.weights import pretrained_weights
+from modelyard.steps.weights import Weights, on_this_machine, pretrained_weights
 from modelyard.usecase import Candidate, UseCase
 
 if TYPE_CHECKING:
@@ -56,6 +56,20 @@ class TrainResult(Frozen):
     trained: bool
 
 
+class _Basis(NamedTuple):
+    """What a training follows from besides its candidate, the code and the libraries.
+
+    Attributes:
+        snapshot_id: The snapshot.
+        day: The day whose bootstrap is drawn, if one is.
+        weights: What a network of pictures may start from.
+    """
+
+    snapshot_id: str
+    day: date | None
+    weights: Weights | None
+
+
 def train(
     use_case: UseCase, candidate_name: str, platform: Platform, pipeline_run: str | None, day: date
 ) -> TrainResult:
@@ -69,36 +83,38 @@ def train(
         day: Of the run; it matters where the use case draws another bootstrap every day.
 
     Raises:
-        BadInput: There is no such candidate, its estimator cannot be made, or libraries for it are missing.
+        BadInput: There is no such candidate, its estimator cannot be made, libraries for it are missing, or the file
+            that PRETRAINED_WEIGHTS names cannot be used.
         NothingToWorkOn: There is no snapshot.
         StepFailed: The model cannot be judged or compiled.
     """
     candidate = use_case.candidate(candidate_name)
+    check_extra(use_case)
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
-    snapshot_id = str(preprocessed.result["snapshot_id"])
-    drawn_on = day if use_case.bootstrap == "daily" else None
-    fingerprint = _fingerprint(use_case, candidate, snapshot_id, drawn_on, platform.settings.pretrained_weights)
+    basis = _Basis(
+        snapshot_id=str(preprocessed.result["snapshot_id"]),
+        day=day if use_case.bootstrap == "daily" else None,
+        weights=pretrained_weights(platform.settings) if use_case.has_pictures else None,
+    )
+    fingerprint = _fingerprint(use_case, candidate, basis)
     known = _known(use_case, platform, fingerprint)
     if known:
-        LOGGER.info("%s is trained on snapshot %s already: run %s", candidate.name, snapshot_id, known.run_id)
+        LOGGER.info("%s is trained on snapshot %s already: run %s", candidate.name, basis.snapshot_id, known.run_id)
         return known
-    check_extra(use_case)
-    return _train_now(use_case, candidate, platform, snapshot_id, fingerprint, drawn_on)
+    return _train_now(use_case, candidate, platform, basis, fingerprint)
 
 
-def _fingerprint(
-    use_case: UseCase, candidate: Candidate, snapshot_id: str, day: date | None, weights: str | None
-) -> str:
+def _fingerprint(use_case: UseCase, candidate: Candidate, basis: _Basis) -> str:
     parts = {
-        "snapshot": snapshot_id,
+        "snapshot": basis.snapshot_id,
         "candidate": candidate.model_dump(mode="json"),
         "contract": use_case.contract().model_dump(mode="json"),
         "seed": use_case.seed,
-        "code": code_fingerprint(),
-        "bootstrap": str(day),
+        "code": code_fingerprint(use_case),
+        "bootstrap": str(basis.day),
     }
-    if use_case.has_pictures and weights:
-        parts["weights"] = weights
+    if basis.weights:
+        parts["weights"] = basis.weights.sha256
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -111,20 +127,14 @@ def _known(use_case: UseCase, platform: Platform, fingerprint: str) -> TrainResu
 
 
 def _train_now(
-    use_case: UseCase,
-    candidate: Candidate,
-    platform: Platform,
-    snapshot_id: str,
-    fingerprint: str,
-    day: date | None,
+    use_case: UseCase, candidate: Candidate, platform: Platform, basis: _Basis, fingerprint: str
 ) -> TrainResult:
+    snapshot_id = basis.snapshot_id
     parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "validation", "test")}
     platform.registry.close_unfinished(use_case.name, fingerprint)
     LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
-    fitted = _fit(use_case, candidate, platform, parts, day)
-    tags = {"snapshot_id": snapshot_id, "fingerprint": fingerprint, "git_revision": git_revision()}
-    tags |= {"bootstrap": day.isoformat()} if day else {}
-    run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, tags)
+    fitted = _fit(use_case, candidate, platform, parts, basis)
+    run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, basis, fingerprint)
     return TrainResult(
         candidate=candidate.name,
         snapshot_id=snapshot_id,
@@ -147,17 +157,17 @@ def _fit(
     candidate: Candidate,
     platform: Platform,
     parts: "dict[str, pd.DataFrame]",
-    day: date | None,
+    basis: _Basis,
 ) -> "Fitted":
     if use_case.has_pictures:
         # Loads the library of networks, which takes seconds.
         from modelyard.models.fit_pictures import fit_pictures
 
-        with platform.objects.arrays() as arrays, pretrained_weights(platform.settings) as weights:
-            return fit_pictures(use_case, candidate, parts, arrays, weights, day)
+        with platform.objects.arrays() as arrays, on_this_machine(basis.weights) as weights:
+            return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day)
     from modelyard.models.fit import fit
 
-    return fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], day)
+    return fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], basis.day)
 
 
 def _keep(
@@ -166,7 +176,8 @@ def _keep(
     platform: Platform,
     fitted: "Fitted",
     parts: "dict[str, pd.DataFrame]",
-    tags: dict[str, str],
+    basis: _Basis,
+    fingerprint: str,
 ) -> tuple[str, str]:
     from modelyard.stores.registry import Training
 
@@ -174,8 +185,8 @@ def _keep(
     training = Training(
         use_case=use_case.name,
         candidate=candidate.name,
-        tags=tags,
-        parameters=_parameters(use_case, candidate) | _counts(use_case, parts),
+        tags=_tags(basis, fingerprint),
+        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
@@ -194,7 +205,12 @@ def _figures(use_case: UseCase, fitted: "Fitted", parts: "dict[str, pd.DataFrame
     return pictures(fitted, parts["test"], use_case.seed)
 
 
-def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
+def _tags(basis: _Basis, fingerprint: str) -> dict[str, str]:
+    tags = {"snapshot_id": basis.snapshot_id, "fingerprint": fingerprint, "git_revision": git_revision()}
+    return tags | ({"bootstrap": basis.day.isoformat()} if basis.day else {})
+
+
+def _parameters(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[str, object]:
     return {
         "estimator": candidate.estimator,
         "scale": candidate.scale,
@@ -202,19 +218,25 @@ def _parameters(use_case: UseCase, candidate: Candidate) -> dict[str, object]:
         "positive_share": candidate.positive_share,
         "seed": use_case.seed,
         **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
-        **_of_pictures(use_case),
+        **_of_pictures(use_case, candidate, basis),
         **candidate.parameters,
     }
 
 
-def _of_pictures(use_case: UseCase) -> dict[str, object]:
+def _of_pictures(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[str, object]:
     if not use_case.has_pictures:
         return {}
+    from modelyard.models.networks import takes_weights
     from modelyard.pictures import RESAMPLING
 
     height, width, channels = use_case.features[0].image_shape
     of_pictures = {"height": height, "width": width, "channels": channels, "resampling": RESAMPLING.name.lower()}
-    return {"profile": use_case.profile} | {f"picture.{name}": value for name, value in of_pictures.items()}
+    started_from = basis.weights._asdict() if basis.weights and takes_weights(candidate) else {}
+    return {
+        "profile": use_case.profile,
+        **{f"picture.{name}": value for name, value in of_pictures.items()},
+        **{f"weights.{name}": value for name, value in started_from.items()},
+    }
 
 
 def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]") -> dict[str, object]:

@@ -2,32 +2,55 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from modelyard.settings import Settings
 
-# Keras tells its formats apart by the name.
-ENDING = ".weights.h5"
+
+class Weights(NamedTuple):
+    """A file with weights.
+
+    Attributes:
+        source: Its path or URL.
+        sha256: Hash of its content.
+    """
+
+    source: str
+    sha256: str
 
 
-@contextmanager
-def pretrained_weights(settings: Settings) -> Iterator[Path | None]:
-    """The file on this machine that PRETRAINED_WEIGHTS names; None: it names none.
+def pretrained_weights(settings: Settings) -> Weights | None:
+    """What PRETRAINED_WEIGHTS names; None: it names nothing.
 
     Raises:
         BadInput: There is no such file.
         ServiceUnavailable: The server that has it does not answer.
     """
     if settings.pretrained_weights is None:
-        yield None
-        return
-    from modelyard.sources.files import BLOCK_BYTES, opened
+        return None
+    from modelyard.sources.files import content_hash
     from modelyard.sources.locate import resolve
 
+    source = resolve(settings.pretrained_weights, settings.data_url)
+    return Weights(source, content_hash(source))
+
+
+@contextmanager
+def on_this_machine(weights: Weights | None) -> Iterator[Path | None]:
+    """A copy of the file under its own name, by whose ending Keras tells its formats apart.
+
+    Raises:
+        BadInput: It has gone, or holds something else by now.
+        ServiceUnavailable: The server that has it does not answer.
+    """
+    if weights is None:
+        yield None
+        return
+    from modelyard.sources.files import copy_content
+
     with TemporaryDirectory(prefix="modelyard-weights-") as folder:
-        local = Path(folder) / f"pretrained{ENDING}"
-        with opened(resolve(settings.pretrained_weights, settings.data_url)) as content, local.open("wb") as file:
-            while block := content.read(BLOCK_BYTES):
-                file.write(block)
+        local = Path(folder) / PurePosixPath(weights.source).name
+        copy_content(weights.source, weights.sha256, str(local))
         yield local
