@@ -16,7 +16,7 @@ import asyncpg
 from services.api.database import DATABASE_ERRORS, REFUSALS, Line, unavailable
 from services.api.prediction_log import PredictionLog
 from services.api.rows import Claim, Row
-from services.api.spool import Spool, adopt
+from services.api.spool import Spool, adopt, is_damaged, put_away
 
 LOGGER = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Drain:
         try:
             async with self._line.use() as connection:
                 for spool in waiting[:1]:
-                    await self._drain_some(connection, spool)
+                    await self._drain(connection, spool)
                 if not waiting:
                     await connection.execute("select 1")
         except DATABASE_ERRORS as error:
@@ -145,6 +145,17 @@ class Drain:
         for spool in [each for each in self._adopted if each.is_empty and not each.refused]:
             self._adopted.remove(spool)
             await self._on_disk(spool.close)
+
+    async def _drain(self, connection: asyncpg.Connection, spool: Spool) -> None:
+        try:
+            await self._drain_some(connection, spool)
+        except sqlite3.Error as error:
+            if spool is self._own or not is_damaged(error):
+                raise
+            LOGGER.error("%s cannot be drained: %s", spool.file, error)
+            self._adopted.remove(spool)
+            await self._on_disk(spool.close)
+            await self._on_disk(partial(put_away, spool.file))
 
     async def _drain_some(self, connection: asyncpg.Connection, spool: Spool) -> None:
         rows, claims = await self._on_disk(lambda: spool.oldest(ROWS_AT_ONCE))

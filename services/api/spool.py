@@ -22,6 +22,7 @@ LOGGER = logging.getLogger(__name__)
 
 ENDING = ".sqlite3"
 LOCK_ENDING = ".lock"
+DAMAGED_ENDING = ".damaged"
 MEGABYTE = 1024 * 1024
 # A file that has grown beyond this is made small again when it is empty.
 SMALL_BYTES = 4 * MEGABYTE
@@ -171,16 +172,39 @@ class Spool:
 
 
 def adopt(folder: Path, known: Collection[Path], limit_bytes: int) -> list[Spool]:
-    """Takes over the files of processes that have ended, but those that are known."""
+    """Takes over the files of processes that have ended, but those that are known; one that fails stops no other."""
     adopted = []
     for file in sorted(folder.glob(f"*{ENDING}")):
         if file in known:
             continue
-        with suppress(SpoolTaken, FileNotFoundError):
+        try:
             spool = Spool(file, limit_bytes)
+        except (SpoolTaken, FileNotFoundError):
+            continue
+        except (OSError, sqlite3.Error) as error:
+            LOGGER.error("%s of a process that has ended cannot be adopted: %s", file, error)
+            if is_damaged(error):
+                put_away(file)
+        else:
             LOGGER.info("adopted %s with %d rows of a process that has ended", file.name, spool.rows)
             adopted.append(spool)
     return adopted
+
+
+def is_damaged(error: Exception) -> bool:
+    """Whether an error means that a file cannot be read, now or ever."""
+    # The lowest byte is the kind of the error, the others tell more of it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def put_away(file: Path) -> None:
+    """Renames a damaged file that nobody has open, so that nobody tries it again; a person may save what is in it."""
+    damaged = Path(f"{file}{DAMAGED_ENDING}")
+    LOGGER.error("%s is damaged: what can be saved of its rows is in %s", file.name, damaged)
+    for ending in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            Path(f"{file}{ending}").rename(f"{damaged}{ending}")
+    file.with_suffix(LOCK_ENDING).unlink(missing_ok=True)
 
 
 def _open(file: Path, limit_bytes: int) -> sqlite3.Connection:

@@ -5,6 +5,7 @@ have it, and the count says so); what is there without a 200 that somebody saw i
 under way when the process was killed, and nothing where none was killed.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,17 +16,21 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.local.postgres import Postgres
+from services.api.rows import Kept
+from services.api.spool import MEGABYTE, Spool
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.load import Load, loaded
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
 from tests.services.own_postgres import OwnPostgres
 from tests.services.running_api import RunningApi, wait_until
+from tests.services.test_spool import row
 
 CLIENTS = 8
 COMMIT_SECONDS = 1.0
 OUTAGE_SECONDS = 3.0
 ENOUGH = 200
+PAGE_BYTES = 4096
 
 
 def in_table(engine: Engine) -> list[str]:
@@ -141,6 +146,36 @@ def test_a_process_adopts_what_another_one_leaves_behind(start_api: StartApi, ow
         wait_until(lambda: len(own_postgres.request_ids()) >= len(load.request_ids), living.logged)
         wait_until(lambda: is_drained(living), living.logged)
     check_kept(own_postgres.request_ids(), load, killed=CLIENTS)
+
+
+def overwrite(file: Path, start: int, content: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(start)
+        opened.write(content)
+
+
+DAMAGES = {
+    "none of it can be read": lambda file: overwrite(file, 0, b"no database" * 1000),
+    "a row in it cannot be read": lambda file: overwrite(file, 10 * PAGE_BYTES, bytes(PAGE_BYTES)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_spool_holds_up_no_other(
+    start_api: StartApi, raw_engine: Engine, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "home" / "spool"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(("first", "in_between", "last")):
+        spool = Spool(folder / f"{name}.sqlite3", MEGABYTE)
+        spool.add([Kept((row(number, features=json.dumps("x" * 20 * PAGE_BYTES)),))])
+        spool.close()
+    DAMAGES[damage](folder / "in_between.sqlite3")
+    with start_api() as api:
+        wait_until(lambda: len(in_table(raw_engine)) == 2, api.logged)
+        wait_until(lambda: is_drained(api), api.logged)
+        assert f"in_between.sqlite3 is damaged: what can be saved of its rows is in {folder}" in api.logged()
+    assert [file.name for file in folder.iterdir()] == ["in_between.sqlite3.damaged"]
 
 
 def test_a_full_spool_answers_nothing_that_is_not_kept(start_api: StartApi, own_postgres: OwnPostgres) -> None:
