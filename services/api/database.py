@@ -11,8 +11,7 @@ from sqlalchemy import make_url
 from modelyard.models.compiled import first_line
 from modelyard.stores.database import address
 
-CONNECT_TIMEOUT_SECONDS = 5.0
-STATEMENT_TIMEOUT_SECONDS = 5.0
+STATEMENT_SECONDS = 5.0
 APPLICATION = "modelyard api"
 
 # What a database that is away, starting, full or not set up makes asyncpg raise.
@@ -44,19 +43,6 @@ def connection_arguments(url: str) -> dict[str, Any]:
         "ssl": parsed.query.get("sslmode"),
     }
     return {name: value for name, value in arguments.items() if value is not None}
-
-
-def make_pool(url: str, connections: int) -> asyncpg.Pool:
-    """A pool that connects when it is first used, so that the API starts without its database."""
-    return asyncpg.create_pool(
-        **connection_arguments(url),
-        min_size=0,
-        max_size=connections,
-        timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=STATEMENT_TIMEOUT_SECONDS,
-        reset=_leave_as_it_is,
-        server_settings={"application_name": APPLICATION},
-    )
 
 
 class Line:
@@ -104,11 +90,46 @@ class Line:
         )
 
 
+class Lines:
+    """Some connections for many users.
+
+    Args:
+        url: The database's.
+        connections: How many there are.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        self._lines = [Line(url, STATEMENT_SECONDS) for _ in range(connections)]
+        self._free: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
+        for line in self._lines:
+            self._free.put_nowait(line)
+
+    @asynccontextmanager
+    async def use(self, seconds: float = STATEMENT_SECONDS) -> AsyncIterator[asyncpg.Connection]:
+        """One of the connections.
+
+        Args:
+            seconds: How long it may take, waiting for a free one included: with a server that does not answer, users
+                would otherwise wait for each other's time limits, one after the other.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        async with asyncio.timeout(seconds):
+            line = await self._free.get()
+            try:
+                async with line.use() as connection:
+                    yield connection
+            finally:
+                self._free.put_nowait(line)
+
+    def close(self) -> None:
+        """Ends the connections at once."""
+        for line in self._lines:
+            line.close()
+
+
 def unavailable(url: str, error: BaseException) -> str:
     """The sentence for a database that does not answer: names the server, never the password."""
     reason = "it took too long" if isinstance(error, TimeoutError) else first_line(error)
     return f"the {address(url)} does not answer as it should: {reason}"
-
-
-async def _leave_as_it_is(_: asyncpg.Connection) -> None:
-    """Nothing here changes a session, so none needs the round trip that resets it."""

@@ -8,10 +8,8 @@ import socket
 import uuid
 from datetime import UTC, datetime
 
-import asyncpg
-
 from modelyard.stores.database import statement
-from services.api.database import DATABASE_ERRORS, unavailable
+from services.api.database import DATABASE_ERRORS, Lines, unavailable
 from services.api.serving import Models
 
 LOGGER = logging.getLogger(__name__)
@@ -21,16 +19,16 @@ class Heartbeat:
     """Writes this process's rows in `api_processes` and `served_models`.
 
     Args:
-        pool: Connections to `raw_data`.
+        lines: Connections to `raw_data`.
         url: Its URL, for messages.
         models: What is served; every change of it is written at once.
         seconds: How long it waits otherwise.
     """
 
-    def __init__(self, pool: asyncpg.Pool, url: str, models: Models, seconds: float) -> None:
+    def __init__(self, lines: Lines, url: str, models: Models, seconds: float) -> None:
         self.process_id = uuid.uuid4()
         self.started_at = datetime.now(UTC)
-        self._pool = pool
+        self._lines = lines
         self._url = url
         self._models = models
         self._seconds = seconds
@@ -55,14 +53,16 @@ class Heartbeat:
     async def remove(self) -> None:
         """Takes this process off the list."""
         try:
-            await self._pool.execute(self._remove, self.process_id)
+            async with self._lines.use() as connection:
+                await connection.execute(self._remove, self.process_id)
         except DATABASE_ERRORS as error:
             LOGGER.warning("the last heartbeat stays: %s", unavailable(self._url, error))
 
     async def _try_to_beat(self) -> None:
         trouble = None
         try:
-            await self._pool.execute(self._beat, *self._process(), *self._states())
+            async with self._lines.use() as connection:
+                await connection.execute(self._beat, *self._process(), *self._states())
         except DATABASE_ERRORS as error:
             trouble = unavailable(self._url, error)
         if trouble != self._trouble:

@@ -3,10 +3,8 @@
 import asyncio
 import logging
 
-import asyncpg
-
 from modelyard.stores.database import statement
-from services.api.database import DATABASE_ERRORS, unavailable
+from services.api.database import DATABASE_ERRORS, Lines, unavailable
 
 LOGGER = logging.getLogger(__name__)
 
@@ -14,18 +12,19 @@ EVERY_SECONDS = 6 * 3600.0
 AGAIN_SECONDS = 10.0
 
 
-async def keep_house(pool: asyncpg.Pool, url: str, idempotency_seconds: float) -> None:
+async def keep_house(lines: Lines, url: str, idempotency_seconds: float) -> None:
     """Does it when the API starts and some times a day, until it is cancelled; tried again after an outage.
 
     Args:
-        pool: Connections to `raw_data`.
+        lines: Connections to `raw_data`.
         url: Its URL, for messages.
         idempotency_seconds: From which age on a client's key is forgotten.
     """
     while True:
         try:
-            await pool.execute(statement("add_prediction_months").text)
-            await pool.execute(statement("forget_idempotency_keys").text, idempotency_seconds)
+            async with lines.use() as connection:
+                await connection.execute(statement("add_prediction_months").text)
+                await connection.execute(statement("forget_idempotency_keys").text, idempotency_seconds)
         except DATABASE_ERRORS as error:
             LOGGER.debug("%s", unavailable(url, error))
             await asyncio.sleep(AGAIN_SECONDS)

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import asyncpg
-
 from modelyard.stores.database import statement
-from services.api.database import DATABASE_ERRORS, unavailable
+from services.api.database import DATABASE_ERRORS, Lines, unavailable
 from services.api.errors import KeyReused, NotKept, Problem, UnusableRequest
 from services.api.rows import Claim
 
@@ -73,13 +71,13 @@ class Repeats:
     """Knows the keys that were used.
 
     Args:
-        pool: Connections to `raw_data`.
+        lines: Connections to `raw_data`.
         url: Its URL, for messages.
         seconds: For how long a key stands for its request.
     """
 
-    def __init__(self, pool: asyncpg.Pool, url: str, seconds: float) -> None:
-        self._pool = pool
+    def __init__(self, lines: Lines, url: str, seconds: float) -> None:
+        self._lines = lines
         self._url = url
         self._seconds = seconds
         self._find = statement("find_idempotency_key").text
@@ -126,7 +124,8 @@ class Repeats:
 
     async def _answer_before(self, asked: Asked) -> bytes:
         try:
-            found = await self._pool.fetchrow(self._find, asked.use_case, asked.key)
+            async with self._lines.use() as connection:
+                found = await connection.fetchrow(self._find, asked.use_case, asked.key)
         except DATABASE_ERRORS as error:
             raise NotKept(
                 f"the key was used before, and its answer cannot be read: {unavailable(self._url, error)}"

@@ -64,7 +64,8 @@ async def last_predictions(
     """The last answers for a use case: what was said, by which version, and of which record."""
     service.models.check_known(use_case)
     try:
-        rows = await service.pool.fetch(statement("last_predictions").text, use_case, limit)
+        async with service.lines.use() as connection:
+            rows = await connection.fetch(statement("last_predictions").text, use_case, limit)
     except DATABASE_ERRORS as error:
         raise NotReady(unavailable(service.database_url, error)) from error
     return LastPredictions(use_case=use_case, predictions=[KeptPrediction.of(row) for row in rows])

@@ -162,12 +162,11 @@ async def ready(service: ServiceDep) -> Status:
 @router.get("/health", responses={503: {"model": Health, "description": "Predictions cannot be answered."}})
 async def health(service: ServiceDep, response: Response) -> Health:
     """A summary for people and monitors."""
-    trouble = await service.database_trouble()
-    reasons = await service.why_not_ready()
-    response.status_code = 503 if reasons else 200
+    readiness = await service.readiness()
+    response.status_code = 503 if readiness.reasons else 200
     return Health(
-        ready=not reasons,
-        database=trouble or "answers",
+        ready=not readiness.reasons,
+        database=readiness.database,
         spool=SpoolHealth(rows=service.drain.rows, refused=service.drain.refused, full=service.drain.is_full),
         registry=service.watch.registry,
         use_cases={state.use_case: UseCaseHealth.of(state) for state in service.models.states()},

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 
@@ -14,7 +15,7 @@ from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
-from services.api.database import DATABASE_ERRORS, make_pool, unavailable
+from services.api.database import DATABASE_ERRORS, Lines, unavailable
 from services.api.drain import Drain
 from services.api.errors import NotReady
 from services.api.heartbeat import Heartbeat
@@ -27,6 +28,8 @@ from services.api.serving import Models
 from services.api.spool import MEGABYTE, Spool
 
 OBSERVE_SECONDS = 2.0
+# Those who probe wait no longer than that.
+PROBE_SECONDS = 2.0
 # Each holds its records, answers and rows in memory.
 BATCHES_AT_A_TIME = 2
 NOT_ALLOWED = "the API's role may not add predictions: run the migrations"
@@ -43,6 +46,18 @@ class Traffic:
     under_way: int = 0
 
 
+class Readiness(NamedTuple):
+    """Whether predictions can be answered.
+
+    Attributes:
+        database: How the database is, in a sentence.
+        reasons: What keeps predictions from being answered.
+    """
+
+    database: str
+    reasons: list[str]
+
+
 @dataclass(frozen=True)
 class Service:
     """The parts of a running API process."""
@@ -56,33 +71,28 @@ class Service:
     traffic: Traffic
     heartbeat: Heartbeat
     watch: RegistryWatch
-    pool: asyncpg.Pool
+    lines: Lines
     database_url: str
 
-    async def database_trouble(self) -> str | None:
-        """Why predictions cannot be kept now, in a sentence; None: they can."""
-        try:
-            allowed = await self.pool.fetchval(statement("may_add_predictions").text)
-        except DATABASE_ERRORS as error:
-            return unavailable(self.database_url, error)
-        return None if allowed else NOT_ALLOWED
-
-    async def why_not_ready(self) -> list[str]:
-        """What keeps predictions from being answered; nothing while the spool stands in for the database.
+    async def readiness(self) -> Readiness:
+        """Whether predictions can be answered, which they can while the spool stands in for the database.
 
         A database that answers and was not set up is no outage: whoever installs this should hear of it at once.
         """
         reasons = [] if self.models.served() else [f"{s.use_case}: {s.detail}" for s in self.models.states()]
         try:
-            allowed = await self.pool.fetchval(statement("may_add_predictions").text)
+            async with self.lines.use(PROBE_SECONDS) as connection:
+                allowed = await connection.fetchval(statement("may_add_predictions").text)
         except DATABASE_ERRORS as error:
+            database = unavailable(self.database_url, error)
             if isinstance(error, asyncpg.SyntaxOrAccessError):
-                reasons.append(unavailable(self.database_url, error))
+                reasons.append(database)
             elif self.drain.is_full:
-                reasons.append(f"{unavailable(self.database_url, error)}; and the spool on the disk is full")
+                reasons.append(f"{database}; and the spool on the disk is full")
         else:
+            database = "answers" if allowed else NOT_ALLOWED
             reasons += [] if allowed else [NOT_ALLOWED]
-        return reasons
+        return Readiness(database, reasons)
 
     def observe(self) -> None:
         """Brings the numbers up to date that are not counted as they change."""
@@ -108,8 +118,9 @@ class Service:
         Raises:
             NotReady: They cannot; the message says why.
         """
-        if reasons := await self.why_not_ready():
-            raise NotReady("; ".join(reasons))
+        readiness = await self.readiness()
+        if readiness.reasons:
+            raise NotReady("; ".join(readiness.reasons))
 
 
 @asynccontextmanager
@@ -132,26 +143,27 @@ async def running(
         log = PredictionLog(url, spool, disk, settings.api_commit_seconds, settings.api_idempotency_seconds)
         drain = Drain(url, log, spool, disk, folder, limit_bytes)
         # The log has connections of its own: no number of questions whether the service is ready may hold it up.
-        async with make_pool(url, connections=2) as pool:
-            heartbeat = Heartbeat(pool, url, models, settings.api_heartbeat_seconds)
-            repeats = Repeats(pool, url, settings.api_idempotency_seconds)
-            drain.on_adopted(repeats.remember)
-            cache = ModelCache(settings.home / "models", settings.keep_versions)
-            watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
-            watch.start()
-            work = [drain.run(), heartbeat.run(), keep_house(pool, url, settings.api_idempotency_seconds)]
-            tasks = [asyncio.create_task(each) for each in work]
-            batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
-            service = Service(settings, models, log, drain, batches, repeats, traffic, heartbeat, watch, pool, url)
-            tasks.append(asyncio.create_task(service.observe_on()))
-            yield service
-            watch.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await log.stop()
-            await drain.stop()
-            await heartbeat.remove()
+        lines = Lines(url, connections=2)
+        heartbeat = Heartbeat(lines, url, models, settings.api_heartbeat_seconds)
+        repeats = Repeats(lines, url, settings.api_idempotency_seconds)
+        drain.on_adopted(repeats.remember)
+        cache = ModelCache(settings.home / "models", settings.keep_versions)
+        watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
+        watch.start()
+        work = [drain.run(), heartbeat.run(), keep_house(lines, url, settings.api_idempotency_seconds)]
+        tasks = [asyncio.create_task(each) for each in work]
+        batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
+        service = Service(settings, models, log, drain, batches, repeats, traffic, heartbeat, watch, lines, url)
+        tasks.append(asyncio.create_task(service.observe_on()))
+        yield service
+        watch.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await log.stop()
+        await drain.stop()
+        await heartbeat.remove()
+        lines.close()
 
 
 def _own_spool(folder: Path, limit_bytes: int) -> Spool:

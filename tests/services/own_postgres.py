@@ -1,8 +1,11 @@
 """A Postgres that a test may stop and start."""
 
-from contextlib import ExitStack
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 from sqlalchemy import text
 
 from modelyard.local.postgres import Postgres, embedded_postgres
@@ -27,6 +30,20 @@ class OwnPostgres:
     def stop(self) -> None:
         """Stops it."""
         self._stack.pop_all().close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Takes connections, and says nothing, while the block runs."""
+        data = str(self._home / "postgres" / "data")
+        processes = [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == data]
+        assert processes
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
 
     def url(self, role: str) -> str:
         """The URL of `raw_data`."""

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.local.postgres import Postgres
 from services.api.rows import Kept
+from services.api.service import PROBE_SECONDS
 from services.api.spool import MEGABYTE, Spool
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
@@ -31,6 +32,7 @@ COMMIT_SECONDS = 1.0
 OUTAGE_SECONDS = 3.0
 ENOUGH = 200
 PAGE_BYTES = 4096
+PROBES = 20
 
 
 def in_table(engine: Engine) -> list[str]:
@@ -86,6 +88,23 @@ def test_postgres_is_stopped_under_load_and_started_again(
     # Nobody waited for the database longer than was allowed; the rest is what a busy machine takes.
     assert load.slowest_seconds < COMMIT_SECONDS + 2
     assert "predictions go to the spool" in api.logged()
+    check_kept(own_postgres.request_ids(), load)
+
+
+def test_postgres_hangs_under_load(api_of_its_own: RunningApi, own_postgres: OwnPostgres) -> None:
+    api = api_of_its_own
+    with loaded(api.port, CLIENTS) as load:
+        load.wait_for(ENOUGH)
+        with own_postgres.frozen(), ThreadPoolExecutor(PROBES) as pool:
+            load.wait_for(ENOUGH)
+            probes = list(pool.map(api.client.get, ["/ready", "/health"] * (PROBES // 2)))
+        load.wait_for(ENOUGH)
+    wait_until(lambda: is_drained(api), api.logged)
+    assert {probe.status_code for probe in probes} == {200}
+    # None waits for another's time limit.
+    assert max(probe.elapsed.total_seconds() for probe in probes) < PROBE_SECONDS + 5
+    assert (load.lost, load.statuses) == (0, {})
+    assert load.slowest_seconds < COMMIT_SECONDS + 2
     check_kept(own_postgres.request_ids(), load)
 
 
