@@ -180,6 +180,25 @@ def test_what_was_stopped_goes_on_and_nothing_is_there_twice(
     assert (count(raw_engine, "the_scores") if where == target else len(read(Path(where)))) == MANY
 
 
+def test_stopped_after_the_first_page_was_logged_and_before_it_was_written(
+    use_case: UseCase, platform: Platform, raw_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.csv", 10)
+
+    target = tmp_path / "out.csv"
+
+    def stop(_: int) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", stop)
+        with pytest.raises(Killed):
+            run(use_case, platform, source, target, log=True)
+    assert count(raw_engine, "predictions") == 10
+    run(use_case, platform, source, target, log=True)
+    assert count(raw_engine, "predictions") == 10
+
+
 def test_a_source_that_changed_meanwhile_is_not_mixed(use_case: UseCase, platform: Platform, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", MANY)
 
@@ -215,7 +234,7 @@ def test_the_command_goes_on_after_a_kill(
     modelyard = str(Path(sys.executable).with_name("modelyard"))
     command = [modelyard, "score", "--use-case", use_case.name, "--log", "--in", str(source), "--out", str(target)]
     with subprocess.Popen(command, env=environment) as process:
-        wait_until(lambda: bool(list(tmp_path.glob("home/scores/*/progress.json"))))
+        wait_until(lambda: count(raw_engine, "predictions") > 0)
         os.kill(process.pid, signal.SIGKILL)
     assert not target.exists()
     subprocess.run(command, env=environment, check=True)

@@ -171,6 +171,8 @@ class ScoresFile:
         self._progress = folder / "progress.json"
         folder.mkdir(parents=True, exist_ok=True)
         self.run = self._known(run) or run
+        # Before the first page: the ids of what is logged of it follow from the run's own.
+        self._note()
         self._file: BinaryIO = self._rows.open("r+b" if self._rows.exists() else "w+b")
         # What came after the last whole page is half a page.
         self._file.truncate(self.run.size)
@@ -187,9 +189,7 @@ class ScoresFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.run = run.model_copy(update={"size": self._file.tell()})
-        unfinished = self._progress.with_suffix(".new")
-        unfinished.write_text(self.run.model_dump_json(), encoding="utf-8")
-        unfinished.replace(self._progress)
+        self._note()
 
     def finish(self) -> None:
         """Brings the file to where it is wanted."""
@@ -204,6 +204,11 @@ class ScoresFile:
     def close(self) -> None:
         """Closes the unfinished file."""
         self._file.close()
+
+    def _note(self) -> None:
+        unfinished = self._progress.with_suffix(".new")
+        unfinished.write_text(self.run.model_dump_json(), encoding="utf-8")
+        unfinished.replace(self._progress)
 
     def _known(self, wanted: Run) -> Run | None:
         if not self._progress.exists():
