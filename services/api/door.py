@@ -38,7 +38,7 @@ class Door:
         self.app = app
         self._traffic = traffic
         self._limit = settings.api_concurrency_limit
-        self._keys = [key.strip().lower().encode() for key in settings.api_keys.split(",") if key.strip()]
+        self._keys = [key.strip().lower().encode() for key in settings.api_keys.split(",") if key]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or says why it is not answered."""

@@ -6,11 +6,12 @@ from the default here. `config.env` documents them all.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -67,6 +68,13 @@ def _read_json(value: object) -> object:
 
 
 # Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
+def _check_hashes(text: str) -> str:
+    # A key as it is would lock everybody out, and a comma alone would let everybody in.
+    if text and not all(re.fullmatch("[0-9a-fA-F]{64}", each.strip()) for each in text.split(",")):
+        raise ValueError("must be SHA-256 hashes of 64 hexadecimal digits, separated by commas")
+    return text
+
+
 PlatformServices = Annotated[dict[str, PlatformService], NoDecode, BeforeValidator(_read_json)]
 
 
@@ -127,7 +135,7 @@ class Settings(BaseSettings):
     api_log_format: Literal["text", "json"] = "text"
     api_log_requests: bool = False
     api_log_rejected: bool = False
-    api_keys: str = Field(default="", repr=False)
+    api_keys: Annotated[str, AfterValidator(_check_hashes)] = Field(default="", repr=False)
 
     api_url: str | None = None
     api_key: str | None = Field(default=None, repr=False)

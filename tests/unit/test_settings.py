@@ -72,6 +72,16 @@ def test_an_impossible_value_is_a_sentence_that_names_the_setting(monkeypatch: p
         read_settings()
 
 
+@pytest.mark.parametrize("keys", ["a key as it is", ",", f"{'0' * 64},"])
+def test_keys_of_the_api_are_hashes(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    monkeypatch.setenv("API_KEYS", keys)
+    with pytest.raises(BadInput, match=r"API_KEYS: .*must be SHA-256 hashes") as caught:
+        read_settings()
+    assert "a key as it is" not in str(caught.value)
+    monkeypatch.setenv("API_KEYS", f"{'0' * 64}, {'aF' * 32}")
+    assert read_settings().api_keys
+
+
 def test_services_are_read_as_json_and_what_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MORE_SERVICES", '{"Charts": {"health": "http://charts/health"}}')
     settings = read_settings()
