@@ -58,8 +58,10 @@ def serve(settings: Settings, factory: str) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     if settings.api_workers > 1:
-        _share_numbers(settings.home / "metrics" / str(os.getpid()))
+        numbers = settings.home / "metrics" / str(os.getpid())
+        _share_numbers(numbers)
         Multiprocess(config, sockets=[listener]).run()
+        shutil.rmtree(numbers, ignore_errors=True)
         return 0
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):

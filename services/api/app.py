@@ -1,6 +1,10 @@
 """The application: put together here, and nowhere else."""
 
 import gc
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -46,6 +50,7 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _end_with_parent()
         async with running(settings, url, source, models, traffic) as app.state.service:
             # What is there by now stays: the collector need not look through it again while requests wait.
             gc.collect()
@@ -62,6 +67,17 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     app.include_router(platform_services.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
     return Door(app, settings, traffic)
+
+
+def _end_with_parent() -> None:
+    """Has one of several processes end when the one that started them is killed: it would keep the port for itself."""
+    if parent := multiprocessing.parent_process():
+
+        def end() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=end, name="end-with-parent", daemon=True).start()
 
 
 def from_environment() -> Door:

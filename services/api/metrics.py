@@ -6,6 +6,7 @@ environment names (`PROMETHEUS_MULTIPROC_DIR`, set by what starts them); whichev
 
 import os
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -64,9 +65,19 @@ def exposition() -> tuple[bytes, str]:
     """All numbers as Prometheus reads them, and the type of that text."""
     registry = REGISTRY
     if SHARED_FOLDER in os.environ:
+        _forget_dead(Path(os.environ[SHARED_FOLDER]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _forget_dead(folder: Path) -> None:
+    """Of processes that have ended, what they counted stays, and what was so as they ended is so no more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
 
 
 # Finding a metric by its labels takes longer than counting.

@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -38,6 +40,11 @@ def _answers(child: psutil.Process) -> bool:
         return False
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def api(start_api: StartApi, raw_engine: Engine) -> Iterator[RunningApi]:
     """An API of two processes that both serve version 1."""
@@ -58,7 +65,9 @@ def test_each_tells_what_it_serves_and_all_swap(api: RunningApi, source: FolderS
     check_kept(in_table(raw_engine), load)
 
 
-def test_one_that_is_killed_loses_no_answer_and_is_replaced(api: RunningApi, raw_engine: Engine) -> None:
+def test_one_that_is_killed_loses_no_answer_and_is_replaced(
+    api: RunningApi, raw_engine: Engine, tmp_path: Path
+) -> None:
     before = workers_of(api)
     with loaded(api.port, CLIENTS) as load:
         load.wait_for(ENOUGH)
@@ -69,6 +78,10 @@ def test_one_that_is_killed_loses_no_answer_and_is_replaced(api: RunningApi, raw
     load.request_ids += later.request_ids
     assert later.lost == 0
     check_kept(in_table(raw_engine), load, killed=CLIENTS)
+    # What was so as it was killed is not said to be so now.
+    assert api.client.get("/metrics").status_code == 200
+    numbers = (tmp_path / "home" / "metrics").rglob("gauge_live*.db")
+    assert {int(file.stem.rpartition("_")[2]) for file in numbers} <= workers_of(api)
 
 
 def test_whoever_is_asked_counts_for_all(api: RunningApi) -> None:
@@ -82,6 +95,11 @@ def test_whoever_is_asked_counts_for_all(api: RunningApi) -> None:
         return int(re.findall(pattern, text)[0])
 
     wait_until(lambda: counted() == expected, lambda: f"{counted()} of {expected}")
+
+
+def test_the_port_is_free_when_the_first_is_killed(api: RunningApi) -> None:
+    api.kill()
+    wait_until(lambda: not _listens(api.port), api.logged)
 
 
 def test_all_of_them_end(api: RunningApi) -> None:
