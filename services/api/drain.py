@@ -53,12 +53,7 @@ class Drain:
         self._line = Line(url, STATEMENT_SECONDS)
         self._wanted = asyncio.Event()
         self._adopt_at = 0.0
-        self._on_adopted: list[Callable[[Claim], None]] = []
         log.on_spooled(self._wanted.set)
-
-    def on_adopted(self, listener: Callable[[Claim], None]) -> None:
-        """Has a function called with each key in the spool of a process that has ended."""
-        self._on_adopted.append(listener)
 
     @property
     def rows(self) -> int:
@@ -94,6 +89,13 @@ class Drain:
                 LOGGER.exception("the spool could not be drained")
                 await asyncio.sleep(PROBE_SECONDS)
 
+    async def find_claim(self, use_case: str, key: str) -> Claim | None:
+        """What was answered under a key, if the disk holds that for the database."""
+        for spool in self._spools:
+            if spool.has_claims and (found := await self._on_disk(partial(spool.find_claim, use_case, key))):
+                return found
+        return None
+
     async def stop(self) -> None:
         """Lets go of all spools; what is in them waits for the next process."""
         self._line.close()
@@ -110,12 +112,7 @@ class Drain:
             return
         self._adopt_at = time.monotonic() + ADOPT_SECONDS
         known = {spool.file for spool in self._spools}
-        adopted = await self._on_disk(lambda: adopt(self._folder, known, self._limit_bytes))
-        for spool in adopted:
-            for claim in await self._on_disk(spool.claims):
-                for listener in self._on_adopted:
-                    listener(claim)
-        self._adopted += adopted
+        self._adopted += await self._on_disk(lambda: adopt(self._folder, known, self._limit_bytes))
 
     async def _round(self) -> None:
         waiting = [spool for spool in self._spools if not spool.is_empty]

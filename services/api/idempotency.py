@@ -24,6 +24,8 @@ REMEMBERED = 10_000
 LONGEST_REMEMBERED = 64 * 1024
 
 Name = tuple[str, str]
+# By use case and key.
+Find = Callable[[str, str], Awaitable[Claim | None]]
 # Gives the answer's body, and whether it is kept under the key.
 Work = Callable[[], Awaitable[tuple[bytes, bool]]]
 
@@ -73,12 +75,14 @@ class Repeats:
     Args:
         lines: Connections to `raw_data`.
         url: Its URL, for messages.
+        find_spooled: Finds what is still on the way to the database.
         seconds: For how long a key stands for its request.
     """
 
-    def __init__(self, lines: Lines, url: str, seconds: float) -> None:
+    def __init__(self, lines: Lines, url: str, find_spooled: Find, seconds: float) -> None:
         self._lines = lines
         self._url = url
+        self._find_spooled = find_spooled
         self._seconds = seconds
         self._find = statement("find_idempotency_key").text
         self._known: OrderedDict[Name, Answered] = OrderedDict()
@@ -110,15 +114,14 @@ class Repeats:
             del self._under_way[name]
             done.set_result(None)
 
-    def remember(self, claim: Claim) -> None:
-        """Notes a key that is known from elsewhere, such as an adopted spool."""
-        age = (datetime.now(UTC) - claim.created_at).total_seconds()
-        self._remember((claim.use_case, claim.idempotency_key), claim.body_sha256, claim.answer.encode(), age)
-
     async def _work_out(self, asked: Asked, answer: Work) -> bytes:
+        spooled = await self._find_spooled(asked.use_case, asked.key)
+        if spooled and (datetime.now(UTC) - spooled.created_at).total_seconds() < self._seconds:
+            _check_same(asked, spooled.body_sha256)
+            return spooled.answer.encode()
         body, is_kept = await answer()
         if is_kept:
-            self._remember((asked.use_case, asked.key), asked.body_sha256, body, 0)
+            self._remember((asked.use_case, asked.key), asked.body_sha256, body)
             return body
         return await self._answer_before(asked)
 
@@ -139,10 +142,10 @@ class Repeats:
         known = self._known.get(name)
         return known if known and known.until > time.monotonic() else None
 
-    def _remember(self, name: Name, body_sha256: str, answer: bytes, age_seconds: float) -> None:
+    def _remember(self, name: Name, body_sha256: str, answer: bytes) -> None:
         if len(answer) > LONGEST_REMEMBERED:
             return
-        self._known[name] = Answered(body_sha256, answer, time.monotonic() + self._seconds - age_seconds)
+        self._known[name] = Answered(body_sha256, answer, time.monotonic() + self._seconds)
         self._known.move_to_end(name)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

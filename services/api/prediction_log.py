@@ -193,12 +193,13 @@ class PredictionLog:
             LOGGER.error("the database refuses a row: %s", error)
             _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {error}"))
             return
-        for waiting in group:
+        for place, waiting in enumerate(group):
             try:
                 await self._commit_group(line, [waiting])
             except DATABASE_ERRORS as trouble:
                 self._note(trouble)
-                await self._put_into_spool([waiting])
+                await self._put_into_spool(group[place:])
+                return
 
     async def _send(self, connection: asyncpg.Connection, group: Sequence[Kept]) -> set[str]:
         claims = [kept.claim for kept in group if kept.claim]

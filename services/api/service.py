@@ -145,8 +145,7 @@ async def running(
         # The log has connections of its own: no number of questions whether the service is ready may hold it up.
         lines = Lines(url, connections=2)
         heartbeat = Heartbeat(lines, url, models, settings.api_heartbeat_seconds)
-        repeats = Repeats(lines, url, settings.api_idempotency_seconds)
-        drain.on_adopted(repeats.remember)
+        repeats = Repeats(lines, url, drain.find_claim, settings.api_idempotency_seconds)
         cache = ModelCache(settings.home / "models", settings.keep_versions)
         watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
         watch.start()

@@ -45,13 +45,14 @@ create table if not exists refused (request_id text primary key, reason text not
 ADD_ROWS = "insert or ignore into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_CLAIMS = "insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?)"
 OLDEST_ROWS = "select * from predictions order by request_id limit ?"
-OLDEST_CLAIMS = "select * from idempotency_keys order by created_at limit ?"
-CLAIMS = "select * from idempotency_keys"
+ANY_CLAIMS = "select * from idempotency_keys limit ?"
+FIND_CLAIM = "select * from idempotency_keys where use_case = ? and idempotency_key = ?"
 REMOVE_ROW = "delete from predictions where request_id = ?"
 REMOVE_CLAIM = "delete from idempotency_keys where use_case = ? and idempotency_key = ? and request_id = ?"
 SET_ASIDE = "insert or replace into refused values (?, ?, ?)"
 COUNT_ROWS = "select count(*) from predictions"
-COUNT_CLAIMS = "select count(*) from idempotency_keys"
+# Not how many: that would take the longer the more there are, for each group that comes in.
+HAS_CLAIMS = "select exists (select 1 from idempotency_keys)"
 COUNT_REFUSED = "select count(*) from refused"
 
 
@@ -68,6 +69,7 @@ class Spool:
 
     Attributes:
         rows: How many rows wait in it.
+        has_claims: Whether keys wait in it.
         refused: How many rows it has set aside.
         bytes: How much of the disk all that takes.
 
@@ -82,7 +84,8 @@ class Spool:
         self._lock = _lock(file.with_suffix(LOCK_ENDING))
         try:
             self._connection = _open(file, limit_bytes)
-            self.rows, self._claims, self.refused = map(self._count, (COUNT_ROWS, COUNT_CLAIMS, COUNT_REFUSED))
+            self.rows, self.refused = map(self._count, (COUNT_ROWS, COUNT_REFUSED))
+            self.has_claims = self._has_claims()
             self.bytes = self._measure()
         except BaseException:
             os.close(self._lock)
@@ -97,7 +100,7 @@ class Spool:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it that the database should have."""
-        return not self.rows and not self._claims
+        return not self.rows and not self.has_claims
 
     @property
     def is_full(self) -> bool:
@@ -116,27 +119,29 @@ class Spool:
             added = self._connection.executemany(ADD_ROWS, rows).rowcount
             self._connection.executemany(ADD_CLAIMS, claims)
         self.rows += added
-        self._claims = self._count(COUNT_CLAIMS) if claims else self._claims
+        self.has_claims = self.has_claims or bool(claims)
         self.bytes = self._measure()
 
     def oldest(self, count: int) -> tuple[list[Row], list[Claim]]:
-        """The rows that were kept first, and keys."""
+        """The rows that were kept first, and some keys."""
         rows = [
             Row._make((*row[:-1], datetime.fromisoformat(row[-1])))
             for row in self._connection.execute(OLDEST_ROWS, (count,))
         ]
-        return rows, self._read_claims(OLDEST_CLAIMS, count)
+        return rows, self._read_claims(ANY_CLAIMS, count)
 
-    def claims(self) -> list[Claim]:
-        """All keys in it."""
-        return self._read_claims(CLAIMS)
+    def find_claim(self, use_case: str, key: str) -> Claim | None:
+        """What was answered under a key, if that is in it."""
+        found = self._read_claims(FIND_CLAIM, use_case, key)
+        return found[0] if found else None
 
     def remove(self, rows: Sequence[Row], claims: Sequence[Claim]) -> None:
         """Forgets what the database has now."""
         keys = [(claim.use_case, claim.idempotency_key, claim.request_id) for claim in claims]
         with self._connection:
             self.rows -= self._connection.executemany(REMOVE_ROW, [(row.request_id,) for row in rows]).rowcount
-            self._claims -= self._connection.executemany(REMOVE_CLAIM, keys).rowcount
+            self._connection.executemany(REMOVE_CLAIM, keys)
+        self.has_claims = self._has_claims()
         if self.is_empty and self.file.stat().st_size > SMALL_BYTES:
             self._connection.execute("vacuum")
             self._connection.execute("pragma wal_checkpoint(truncate)")
@@ -161,6 +166,9 @@ class Spool:
     def _read_claims(self, query: str, *arguments: object) -> list[Claim]:
         found = self._connection.execute(query, arguments)
         return [Claim._make((*claim[:-1], datetime.fromisoformat(claim[-1]))) for claim in found]
+
+    def _has_claims(self) -> bool:
+        return bool(self._count(HAS_CLAIMS))
 
     def _measure(self) -> int:
         pages = self._count("pragma page_count") - self._count("pragma freelist_count")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from services.api.idempotency import LONGEST_REMEMBERED
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
@@ -15,11 +16,17 @@ from tests.services.own_postgres import OwnPostgres
 from tests.services.running_api import RunningApi, wait_until
 
 TIMES = 20
+MANY = 600
 
 
 def ask(api: RunningApi, key: str, use_case: str = "loan_approval", **changes: Any) -> httpx.Response:
     headers = {"Idempotency-Key": key}
     return api.client.post(f"/predict/{use_case}", json=LOAN_RECORD | changes, headers=headers)
+
+
+def ask_many(api: RunningApi, key: str) -> httpx.Response:
+    headers = {"Idempotency-Key": key}
+    return api.client.post("/predict/loan_approval/batch", json=[LOAN_RECORD] * MANY, headers=headers)
 
 
 def count(engine: Engine) -> int:
@@ -121,13 +128,18 @@ def test_while_the_database_is_away(start_api: StartApi, own_postgres: OwnPostgr
         during = ask(api, "during")
         assert ask(api, "during").content == during.content
         assert ask(api, "during", age=36).status_code == 409
+        many = ask_many(api, "many")
+        assert len(many.content) > LONGEST_REMEMBERED
+        assert ask_many(api, "many").content == many.content
     with start_api(raw_database_url=url) as api:
         wait_until(lambda: "of a process that has ended" in api.logged(), api.logged)
-        wait_until(lambda: api.spooled() == 1)
+        wait_until(lambda: api.spooled() == 1 + MANY)
         assert ask(api, "during").content == during.content
+        assert ask(api, "during", age=36).status_code == 409
+        assert ask_many(api, "many").content == many.content
         own_postgres.start()
         wait_until(lambda: api.spooled() == 0, api.logged)
         assert ask(api, "before").content == before.content
         assert ask(api, "during").content == during.content
-    kept = {before.json()["request_id"], during.json()["request_id"]}
+    kept = {answer["request_id"] for answer in [before.json(), during.json(), *many.json()["predictions"]]}
     assert sorted(own_postgres.request_ids()) == sorted(kept)
