@@ -121,15 +121,14 @@ class Drain:
             return
         try:
             async with self._line.use() as connection:
-                for spool in waiting[:1]:
-                    await self._drain(connection, spool)
-                if not waiting:
+                if waiting:
+                    await self._drain(connection, waiting[0])
+                else:
                     await connection.execute("select 1")
+                    self._log.database_is_back()
         except DATABASE_ERRORS as error:
             LOGGER.debug("%s", unavailable(self._url, error))
             await asyncio.sleep(PROBE_SECONDS)
-        else:
-            self._log.database_is_back()
 
     async def _rest(self) -> None:
         await self._let_go()
@@ -178,6 +177,8 @@ class Drain:
             await self._log.statements.add_rows(connection, rows)
             if claims:
                 await self._log.statements.claim(connection, claims)
+        # It takes rows, whether or not the disk lets go of them.
+        self._log.database_is_back()
 
     async def _on_disk(self, work: Callable[[], Made]) -> Made:
         loop: Any = asyncio.get_running_loop()

@@ -81,6 +81,7 @@ class Spool:
     def __init__(self, file: Path, limit_bytes: int) -> None:
         self.file = file
         self._limit_bytes = limit_bytes
+        self._has_refused_last = False
         self._lock = _lock(file.with_suffix(LOCK_ENDING))
         try:
             self._connection = _open(file, limit_bytes)
@@ -104,8 +105,8 @@ class Spool:
 
     @property
     def is_full(self) -> bool:
-        """Whether it has hardly any room left."""
-        return self.bytes > FULL_SHARE * self._limit_bytes
+        """Whether it has hardly any room left, or the disk has none."""
+        return self._has_refused_last or self.bytes > FULL_SHARE * self._limit_bytes
 
     def add(self, group: Iterable[Kept]) -> None:
         """Keeps what belongs to some requests; it is on the disk when this returns.
@@ -115,9 +116,14 @@ class Spool:
         """
         rows = [_plain(row) for kept in group for row in kept.rows]
         claims = [_plain(kept.claim) for kept in group if kept.claim]
-        with self._connection:
-            added = self._connection.executemany(ADD_ROWS, rows).rowcount
-            self._connection.executemany(ADD_CLAIMS, claims)
+        try:
+            with self._connection:
+                added = self._connection.executemany(ADD_ROWS, rows).rowcount
+                self._connection.executemany(ADD_CLAIMS, claims)
+        except sqlite3.Error:
+            self._has_refused_last = True
+            raise
+        self._has_refused_last = False
         self.rows += added
         self.has_claims = self.has_claims or bool(claims)
         self.bytes = self._measure()
@@ -139,9 +145,11 @@ class Spool:
         """Forgets what the database has now."""
         keys = [(claim.use_case, claim.idempotency_key, claim.request_id) for claim in claims]
         with self._connection:
-            self.rows -= self._connection.executemany(REMOVE_ROW, [(row.request_id,) for row in rows]).rowcount
+            removed = self._connection.executemany(REMOVE_ROW, [(row.request_id,) for row in rows]).rowcount
             self._connection.executemany(REMOVE_CLAIM, keys)
+        self.rows -= removed
         self.has_claims = self._has_claims()
+        self._has_refused_last = False
         if self.is_empty and self.file.stat().st_size > SMALL_BYTES:
             self._connection.execute("vacuum")
             self._connection.execute("pragma wal_checkpoint(truncate)")

@@ -6,6 +6,7 @@ under way when the process was killed, and nothing where none was killed.
 """
 
 import json
+import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -215,6 +216,25 @@ def test_a_full_spool_answers_nothing_that_is_not_kept(start_api: StartApi, own_
         assert api.client.get("/ready").status_code == 200
     assert set(load.statuses) == {503}
     check_kept(own_postgres.request_ids(), load)
+
+
+def test_a_full_disk_keeps_no_answer_from_a_database_that_is_back(
+    api_of_its_own: RunningApi, own_postgres: OwnPostgres
+) -> None:
+    api = api_of_its_own
+    own_postgres.stop()
+    answered = [api.answer(LOAN_RECORD)["request_id"] for _ in range(3)]
+    before = resource.prlimit(api.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(api.process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    assert api.predict(LOAN_RECORD).status_code == 503
+    assert api.client.get("/ready").status_code == 503
+    own_postgres.start()
+    wait_until(lambda: api.client.get("/ready").status_code == 200)
+    wait_until(lambda: api.predict(LOAN_RECORD).status_code == 200)
+    assert api.spooled() == len(answered)
+    resource.prlimit(api.process.pid, resource.RLIMIT_FSIZE, before)
+    wait_until(lambda: is_drained(api), api.logged)
+    assert set(answered) < set(own_postgres.request_ids())
 
 
 def test_swapped_under_load(start_api: StartApi, source: FolderSource, raw_engine: Engine) -> None:

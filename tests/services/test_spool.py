@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import uuid
@@ -88,7 +89,9 @@ def test_a_full_spool_takes_all_of_a_group_or_nothing(tmp_path: Path) -> None:
     assert not spool.is_full
     with pytest.raises(sqlite3.OperationalError, match="full"):
         spool.add([Kept((row(number, large),)) for number in range(10, 200)])
+    assert spool.is_full
     assert spool.rows == len(spool.oldest(100)[0]) == 5
+    spool.add([Kept((row(number, large),))])
     number = 10
     while not spool.is_full:
         spool.add([Kept((row(number, large),))])
@@ -97,6 +100,23 @@ def test_a_full_spool_takes_all_of_a_group_or_nothing(tmp_path: Path) -> None:
     spool.remove(spool.oldest(number)[0], [])
     assert (spool.is_empty, spool.is_full) == (True, False)
     spool.add([Kept((row(number, large),)) for number in range(10, 18)])
+    spool.close()
+
+
+def test_what_a_full_disk_does_not_let_go_of_is_still_there(tmp_path: Path) -> None:
+    spool = Spool.own(tmp_path, LIMIT)
+    spool.add([Kept((row(number),), claim(number)) for number in range(100)])
+    rows, claims = spool.oldest(100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        with pytest.raises(sqlite3.Error):
+            spool.remove(rows, claims)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (spool.rows, spool.oldest(100)) == (100, (rows, claims))
+    spool.remove(rows, claims)
+    assert spool.is_empty
     spool.close()
 
 
