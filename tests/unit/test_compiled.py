@@ -108,6 +108,13 @@ def test_a_damaged_file_is_named(folder: Path, name: str, content: bytes) -> Non
         CompiledModel.load(folder)
 
 
+def test_a_damaged_name_within_a_graph_is_told(folder: Path) -> None:
+    content = (folder / MODEL_FILE).read_bytes()
+    (folder / MODEL_FILE).write_bytes(content.replace(b"Constant", b"\xffonstant"))
+    with pytest.raises(UnusableModel, match=MODEL_FILE):
+        CompiledModel.load(folder)
+
+
 def test_a_model_that_was_cut_off_is_named(folder: Path) -> None:
     content = (folder / MODEL_FILE).read_bytes()
     (folder / MODEL_FILE).write_bytes(content[: len(content) // 2])

@@ -38,6 +38,8 @@ GRAPH_ERRORS = (
     runtime.InvalidProtobuf,
     runtime.NotImplemented,
     runtime.RuntimeException,
+    # Its message names a part of a damaged graph, and that name is no text.
+    UnicodeDecodeError,
 )
 
 
