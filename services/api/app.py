@@ -22,8 +22,9 @@ from services.api.logs import log_as
 from services.api.openapi import Document
 from services.api.registry_watch import ModelSource
 from services.api.routes import add_routes
-from services.api.service import Traffic, running
+from services.api.service import running
 from services.api.serving import Models
+from services.api.traffic import Traffic
 
 # A batch makes as many without a cycle among them; looking for cycles at every 700th would take a tenth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000

@@ -12,7 +12,9 @@ from services.api import metrics
 from services.api.errors import NotAllowed, Overloaded, RequestError, answer_to
 from services.api.incoming import PATH
 from services.api.predictions import predict
-from services.api.service import Service, Traffic
+from services.api.service import Service
+from services.api.trace import passing_on
+from services.api.traffic import Traffic
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or says why it is not answered."""
+        send = passing_on(scope, send)
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
         elif self._keys and not self._is_allowed(scope):

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from modelyard.stores.database import statement
 from services.api.database import DATABASE_ERRORS, Lines, unavailable
@@ -26,8 +26,21 @@ LONGEST_REMEMBERED = 64 * 1024
 Name = tuple[str, str]
 # By use case and key.
 Find = Callable[[str, str], Awaitable[Claim | None]]
-# Gives the answer's body, and whether it is kept under the key.
-Work = Callable[[], Awaitable[tuple[bytes, bool]]]
+
+
+class Worked(Protocol):
+    """What comes of working an answer out."""
+
+    @property
+    def body(self) -> bytes:
+        """The answer's body."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is kept under the key."""
+
+
+Work = Callable[[], Awaitable[Worked]]
 
 
 class Answered(NamedTuple):
@@ -119,10 +132,10 @@ class Repeats:
         if spooled and (datetime.now(UTC) - spooled.created_at).total_seconds() < self._seconds:
             _check_same(asked, spooled.body_sha256)
             return spooled.answer.encode()
-        body, is_kept = await answer()
-        if is_kept:
-            self._remember((asked.use_case, asked.key), asked.body_sha256, body)
-            return body
+        worked = await answer()
+        if worked.is_kept:
+            self._remember((asked.use_case, asked.key), asked.body_sha256, worked.body)
+            return worked.body
         return await self._answer_before(asked)
 
     async def _answer_before(self, asked: Asked) -> bytes:

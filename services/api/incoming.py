@@ -1,6 +1,5 @@
 """A request for predictions as it comes in: what it asks for, its headers and its body."""
 
-import re
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -10,11 +9,10 @@ from uuid_utils import uuid7
 
 from services.api.errors import BodyTooLarge, FromAnotherSite
 from services.api.questions import is_json
+from services.api.trace import trace_id
 
 PATH = "/predict"
 BATCH = "/batch"
-# https://www.w3.org/TR/trace-context/: version, trace, parent, flags.
-TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class ClientLeft(Exception):
@@ -35,7 +33,7 @@ class Incoming:
         records: How many records were answered.
     """
 
-    __slots__ = ("_headers", "content_type", "is_batch", "path", "records", "started", "use_case", "version")
+    __slots__ = ("_headers", "_scope", "content_type", "is_batch", "path", "records", "started", "use_case", "version")
 
     def __init__(self, scope: Scope) -> None:
         self.started = time.perf_counter()
@@ -45,6 +43,7 @@ class Incoming:
         self.use_case = rest.removesuffix(BATCH).lstrip("/")
         self.version = ""
         self.records = 1
+        self._scope = scope
         self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.content_type = self._headers.get(b"content-type", b"").decode("latin-1")
 
@@ -60,16 +59,9 @@ class Incoming:
         return None if key is None else key.decode("latin-1")
 
     @property
-    def trace_parent(self) -> bytes | None:
-        """The W3C trace context that it belongs to."""
-        given = self._headers.get(b"traceparent")
-        return given if given and TRACE_PARENT.fullmatch(given) else None
-
-    @property
     def trace_id(self) -> str | None:
         """The trace that it belongs to."""
-        found = TRACE_PARENT.fullmatch(self._headers.get(b"traceparent", b""))
-        return found[1].decode() if found else None
+        return trace_id(self._scope["headers"])
 
     def check_is_ours(self) -> None:
         """Refuses what a page of another site sends: of a form, the browser does not ask first whether it may.

@@ -32,6 +32,11 @@ REQUEST_SECONDS = Histogram(
 RECORDS = Counter("modelyard_batch_records", "Records that were answered in batches.", ["use_case", "version"])
 SPOOLED = Counter("modelyard_spooled_records", "Records that went to the disk, as the database did not take them.")
 SWAPS = Counter("modelyard_swaps", "New versions that began to answer.", ["use_case"])
+SHADOWED = Counter(
+    "modelyard_shadow_records",
+    "Records that a challenger was to be asked about, by what became of them.",
+    ["use_case", "version", "outcome"],
+)
 UNDER_WAY = Gauge("modelyard_requests_under_way", "Requests that are being answered.", multiprocess_mode="livesum")
 WAITING = Gauge("modelyard_log_waiting", "Requests that wait for a place in a commit.", multiprocess_mode="livesum")
 SPOOL_ROWS = Gauge("modelyard_spool_rows", "Rows on the disk that the database will get.", multiprocess_mode="livesum")
@@ -59,6 +64,12 @@ def note_request(use_case: str, version: str, outcome: str, seconds: float) -> N
 def note_records(use_case: str, version: str, count: int) -> None:
     """Counts records of a batch that were answered."""
     _records_of(use_case, version).inc(count)
+
+
+def note_shadowed(use_case: str, version: str, outcome: str, count: int) -> None:
+    """Counts records that a challenger was to be asked about."""
+    if count:
+        SHADOWED.labels(use_case, version, outcome).inc(count)
 
 
 def exposition() -> tuple[bytes, str]:

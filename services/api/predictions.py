@@ -7,6 +7,7 @@ that is done here.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -40,10 +41,11 @@ MADE_AT_ONCE = 500
 
 
 class Answered(NamedTuple):
-    """The body of an answer, and whether it is kept; it is not if its key was another request's."""
+    """The body of an answer, whether it is kept (it is not if its key was another request's), and its rows' ids."""
 
     body: bytes
     is_kept: bool
+    request_ids: Sequence[str]
 
 
 async def predict(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +66,7 @@ async def predict(service: Service, scope: Scope, receive: Receive, send: Send) 
         LOGGER.exception("a prediction failed")
         await _send_error(service, incoming, caught, unexpected(), scope, receive, send)
     else:
-        await _send(incoming, body, send)
+        await _send(body, send)
         _note(incoming, metrics.ANSWERED)
         if incoming.is_batch:
             metrics.note_records(incoming.use_case, incoming.version, incoming.records)
@@ -106,10 +108,13 @@ async def _single(
             return
         sent = to_json(content)
         claim = asked.claim(row.request_id, sent) if asked else None
-        service.log.add(Kept((row,), claim), lambda outcome: _settle(future, sent, outcome))
+        service.log.add(Kept((row,), claim), lambda outcome: _settle(future, sent, row.request_id, outcome))
 
     served.ask(question, tell)
-    return await future
+    answered = await future
+    if answered.is_kept:
+        service.shadows.add(served, (question,), answered.request_ids)
+    return answered
 
 
 def _said(
@@ -121,11 +126,11 @@ def _said(
     return row, answer_content(served, row.request_id, question, answer)
 
 
-def _settle(future: "asyncio.Future[Answered]", body: bytes, outcome: bool | Exception) -> None:
+def _settle(future: "asyncio.Future[Answered]", body: bytes, request_id: str, outcome: bool | Exception) -> None:
     if isinstance(outcome, Exception):
         _fail(future, outcome)
     elif not future.done():
-        future.set_result(Answered(body, outcome))
+        future.set_result(Answered(body, outcome, (request_id,)))
 
 
 def _fail(future: "asyncio.Future[Answered]", error: Exception) -> None:
@@ -153,7 +158,10 @@ async def _batch(
         sent = to_json({"predictions": contents})
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)
-        return Answered(sent, await service.log.keep(Kept(rows, claim)))
+        answered = Answered(sent, await service.log.keep(Kept(rows, claim)), [row.request_id for row in rows])
+        if answered.is_kept:
+            service.shadows.add(served, questions, answered.request_ids)
+        return answered
 
 
 def _check_count(count: int, limit: int) -> None:
@@ -162,10 +170,8 @@ def _check_count(count: int, limit: int) -> None:
         raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 
-async def _send(incoming: Incoming, body: bytes, send: Send) -> None:
+async def _send(body: bytes, send: Send) -> None:
     headers = [CONTENT_TYPE, (b"content-length", str(len(body)).encode())]
-    if parent := incoming.trace_parent:
-        headers.append((b"traceparent", parent))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -181,8 +187,6 @@ async def _send_error(
 ) -> None:
     request_id = new_request_id()
     response.headers["X-Request-ID"] = request_id
-    if parent := incoming.trace_parent:
-        response.headers["traceparent"] = parent.decode()
     await response(scope, receive, send)
     outcome = error.outcome if isinstance(error, RequestError) else "failed"
     _note(incoming, outcome)

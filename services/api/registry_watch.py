@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from modelyard.contract import IDENTIFIER
 from modelyard.errors import ModelyardError, StepFailed
 from modelyard.models.compiled import PACKAGE_FILES, CompiledModel, UnusableModel
+from modelyard.stores.registry import Offered
 from services.api.model_cache import ModelCache
 from services.api.serving import Models, ServedVersion
 
@@ -25,8 +26,8 @@ VERSIONS_IN_MEMORY = 2
 class ModelSource(Protocol):
     """Where models come from: the registry, as far as the API needs it."""
 
-    def offered(self) -> dict[str, int | None]:
-        """Every registered use case, with its version in production if it has one."""
+    def offered(self) -> dict[str, Offered]:
+        """Every registered use case, with its versions in production and at the gate."""
 
     def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
         """Fetches files of a version into a folder."""
@@ -54,9 +55,14 @@ class RegistryWatch:
         self._taken: dict[str, int] = {}
         # The one that answers and the one before, so that a rollback needs no download.
         self._proven: dict[str, list[ServedVersion]] = {}
+        self._on_challengers: list[Callable[[Mapping[str, int]], None]] = []
         self._stopped = threading.Event()
         # A daemon: a registry that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="registry-watch", daemon=True)
+
+    def on_challengers(self, listener: Callable[[Mapping[str, int]], None]) -> None:
+        """Has a function called, in the thread that looks, with the challengers of what is in production."""
+        self._on_challengers.append(listener)
 
     def start(self) -> None:
         """Serves what the cache holds, and begins to look; called once, in the event loop's thread."""
@@ -93,10 +99,12 @@ class RegistryWatch:
             self._note_registry(str(error))
             return
         self._note_registry(ANSWERS)
-        for use_case, version in offered.items():
-            # Other people's models may have names that no use case can have.
-            if re.fullmatch(IDENTIFIER, use_case):
-                self._look_at(use_case, version)
+        # Other people's models may have names that no use case can have.
+        ours = {use_case: each for use_case, each in offered.items() if re.fullmatch(IDENTIFIER, use_case)}
+        for listener in self._on_challengers:
+            listener(_challengers(ours))
+        for use_case, versions in ours.items():
+            self._look_at(use_case, versions.production)
 
     def _look_at(self, use_case: str, version: int | None) -> None:
         if version is None:
@@ -147,9 +155,23 @@ class RegistryWatch:
             self._cache.point(use_case, served.version)
 
     def _in_loop(self, change: Callable[..., None], *arguments: object) -> None:
-        # A loop that has ended needs no news.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(change, *arguments)
+        in_loop(self._loop, change, *arguments)
+
+
+def in_loop(loop: asyncio.AbstractEventLoop, change: Callable[..., None], *arguments: object) -> None:
+    """Has a function called in the event loop's thread, from another one."""
+    # A loop that has ended needs no news.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(change, *arguments)
+
+
+def _challengers(offered: Mapping[str, Offered]) -> dict[str, int]:
+    """The challengers of what is in production; what is promoted has both aliases for a moment."""
+    return {
+        use_case: versions.challenger
+        for use_case, versions in offered.items()
+        if versions.challenger is not None and versions.production not in (None, versions.challenger)
+    }
 
 
 @contextmanager

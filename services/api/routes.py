@@ -13,6 +13,7 @@ from services.api import metrics
 from services.api.openapi import json_content
 from services.api.service import Service
 from services.api.serving import Proof, ServedVersion, UseCaseState
+from services.api.shadow import Challenger
 
 NOT_READY: dict[str, Any] = {"description": "They cannot; `detail` says why.", "content": json_content("Error")}
 
@@ -37,6 +38,14 @@ class Status(BaseModel):
     status: Literal["live", "ready"]
 
 
+class ShadowHealth(BaseModel):
+    """What this process does with the challenger of a use case."""
+
+    model_version: int
+    asked: bool
+    detail: str
+
+
 class UseCaseHealth(BaseModel):
     """What this process does for a use case."""
 
@@ -44,12 +53,20 @@ class UseCaseHealth(BaseModel):
     offered_version: int | None
     proof: Proof | None
     detail: str
+    shadow: ShadowHealth | None
 
     @classmethod
-    def of(cls, state: UseCaseState) -> "UseCaseHealth":
-        """As a state says it."""
+    def of(cls, state: UseCaseState, challenger: Challenger | None) -> "UseCaseHealth":
+        """As its state says it, and its challenger's."""
+        shadow = None
+        if challenger:
+            shadow = ShadowHealth(model_version=challenger.version, asked=challenger.is_asked, detail=challenger.detail)
         return cls(
-            model_version=state.version, offered_version=state.offered_version, proof=state.proof, detail=state.detail
+            model_version=state.version,
+            offered_version=state.offered_version,
+            proof=state.proof,
+            detail=state.detail,
+            shadow=shadow,
         )
 
 
@@ -169,7 +186,10 @@ async def health(service: ServiceDep, response: Response) -> Health:
         database=readiness.database,
         spool=SpoolHealth(rows=service.drain.rows, refused=service.drain.refused, full=service.drain.is_full),
         registry=service.watch.registry,
-        use_cases={state.use_case: UseCaseHealth.of(state) for state in service.models.states()},
+        use_cases={
+            state.use_case: UseCaseHealth.of(state, service.shadows.challenger(state.use_case))
+            for state in service.models.states()
+        },
         predictions_kept=service.log.kept,
         process_id=service.heartbeat.process_id,
         started_at=service.heartbeat.started_at,

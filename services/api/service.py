@@ -15,6 +15,7 @@ from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
+from services.api.challenger_watch import ChallengerWatch
 from services.api.database import DATABASE_ERRORS, Lines, unavailable
 from services.api.drain import Drain
 from services.api.errors import NotReady
@@ -25,7 +26,9 @@ from services.api.model_cache import ModelCache
 from services.api.prediction_log import PredictionLog
 from services.api.registry_watch import ModelSource, RegistryWatch
 from services.api.serving import Models
+from services.api.shadow import Shadows
 from services.api.spool import MEGABYTE, Spool
+from services.api.traffic import Traffic
 
 OBSERVE_SECONDS = 2.0
 # Those who probe wait no longer than that.
@@ -33,17 +36,6 @@ PROBE_SECONDS = 2.0
 # Each holds its records, answers and rows in memory.
 BATCHES_AT_A_TIME = 2
 NOT_ALLOWED = "the API's role may not add predictions: run the migrations"
-
-
-@dataclass
-class Traffic:
-    """What comes in.
-
-    Attributes:
-        under_way: How many requests are being answered.
-    """
-
-    under_way: int = 0
 
 
 class Readiness(NamedTuple):
@@ -68,6 +60,7 @@ class Service:
     drain: Drain
     batches: asyncio.Semaphore
     repeats: Repeats
+    shadows: Shadows
     traffic: Traffic
     heartbeat: Heartbeat
     watch: RegistryWatch
@@ -146,23 +139,37 @@ async def running(
         lines = Lines(url, connections=2)
         heartbeat = Heartbeat(lines, url, models, settings.api_heartbeat_seconds)
         repeats = Repeats(lines, url, drain.find_claim, settings.api_idempotency_seconds)
-        cache = ModelCache(settings.home / "models", settings.keep_versions)
-        watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
-        watch.start()
-        work = [drain.run(), heartbeat.run(), keep_house(lines, url, settings.api_idempotency_seconds)]
+        shadows = Shadows(url, models, log, traffic)
+        watch = _start_watching(settings, source, models, shadows)
+        house = keep_house(lines, url, settings.api_idempotency_seconds)
+        work = [drain.run(), heartbeat.run(), shadows.run(), house]
         tasks = [asyncio.create_task(each) for each in work]
         batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
-        service = Service(settings, models, log, drain, batches, repeats, traffic, heartbeat, watch, lines, url)
+        parts = (settings, models, log, drain, batches, repeats, shadows, traffic, heartbeat, watch, lines, url)
+        service = Service(*parts)
         tasks.append(asyncio.create_task(service.observe_on()))
         yield service
         watch.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        shadows.close()
         await log.stop()
         await drain.stop()
         await heartbeat.remove()
         lines.close()
+
+
+def _start_watching(settings: Settings, source: ModelSource, models: Models, shadows: Shadows) -> RegistryWatch:
+    """Begins to look for what is in production, and for its challengers unless they are switched off."""
+    cache = ModelCache(settings.home / "models", settings.keep_versions)
+    watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
+    if settings.api_shadow:
+        challengers = ChallengerWatch(source, cache, shadows)
+        watch.on_challengers(challengers.look)
+        challengers.start()
+    watch.start()
+    return watch
 
 
 def _own_spool(folder: Path, limit_bytes: int) -> Spool:

@@ -88,17 +88,19 @@ class ServedVersion:
         """
         answers: list[Answer] = []
         for start in range(0, len(questions), ANSWERED_AT_ONCE):
-            part = questions[start : start + ANSWERED_AT_ONCE]
-            # In a thread: the model leaves the interpreter to others while it computes.
-            try:
-                scores = await asyncio.to_thread(self._model.scores, self.reader.arrays(part))
-            except GRAPH_ERRORS as error:
-                raise self._no_answer(first_line(error)) from error
-            for answer in self._said(scores):
+            for answer in await self.ask_some(questions[start : start + ANSWERED_AT_ONCE]):
                 if isinstance(answer, NoAnswer):
                     raise answer
                 answers.append(answer)
         return answers
+
+    async def ask_some(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+        """What the model says of some questions, in a thread: it leaves the interpreter to others while it computes."""
+        try:
+            scores = await asyncio.to_thread(self._model.scores, self.reader.arrays(questions))
+        except GRAPH_ERRORS as error:
+            return [self._no_answer(first_line(error)) for _ in questions]
+        return self._said(scores)
 
     def ask(self, question: Question, tell: Tell) -> None:
         """Has a question answered at the end of this turn of the loop, together with all others of the turn.

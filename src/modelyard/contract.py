@@ -395,7 +395,8 @@ class Contract(Frozen):
     def breaking_changes(self, newer: "Contract") -> list[str]:
         """What in a newer contract would break the clients of this one, a sentence each.
 
-        Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost.
+        Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost,
+        and the same kind of answer about the same target.
         """
         theirs = {feature.name: feature for feature in newer.features}
         ours = {feature.name for feature in self.features}
@@ -405,7 +406,13 @@ class Contract(Frozen):
             if feature.name in theirs:
                 broken += _narrowed(feature, theirs[feature.name])
         lost = [label for label in self.target.classes if label not in newer.target.classes]
-        return broken + [f"class {label} was lost" for label in lost]
+        return broken + [f"class {label} was lost" for label in lost] + self._other_answers(newer)
+
+    def _other_answers(self, newer: "Contract") -> list[str]:
+        broken = [f"the kind was {self.kind} and is {newer.kind}"] if newer.kind is not self.kind else []
+        if newer.target.name != self.target.name:
+            broken.append(f"the target was {self.target.name} and is {newer.target.name}")
+        return broken
 
 
 def brightness(pixels: Pixels) -> float:

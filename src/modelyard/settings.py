@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     api_idempotency_seconds: float = Field(default=24 * 3600, gt=0)
     api_spool_folder: Path | None = None
     api_spool_limit_mb: int = Field(default=1024, gt=0)
+    api_shadow: bool = True
     api_workers: int = Field(default=1, ge=1)
     api_log_format: Literal["text", "json"] = "text"
     api_log_requests: bool = False

@@ -27,6 +27,8 @@ from modelyard.steps.train import TrainResult, train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import Candidate, Gate, Profile, UseCase, find_use_case
+from tests.services.made_models import LOAN_RECORD
+from tests.services.running_api import running_api, wait_until
 
 RECORDS = Path(__file__).parents[2] / "data" / "loan_approval.csv"
 ROWS = 2000
@@ -240,6 +242,38 @@ def test_a_person_approves_where_the_use_case_says_so(use_case: UseCase, platfor
     assert (waiting.verdict, waiting.in_production) == (Verdict.WAITING, None)
     assert platform.registry.aliased(use_case.name, CHALLENGER) == waiting.version
     assert promote(manual, platform).verdict is Verdict.PROMOTED
+
+
+def test_what_waits_for_a_person_shadows_what_is_in_production(
+    use_case: UseCase, platform: Platform, records: Path, tracking_uri: str, empty_postgres: Postgres, tmp_path: Path
+) -> None:
+    name, home, url = use_case.name, tmp_path / "home", empty_postgres.url("raw_data", "api")
+    loop(use_case, platform, records)
+    manual = use_case.model_copy(update={"approval": "manual"})
+    grown = write(tmp_path / "grown.csv", rows(ROWS + 1000))
+    with running_api(["services.api"], home, url, mlflow_tracking_uri=tracking_uri) as api:
+        api.wait_for_version(1, name)
+        assert loop(manual, platform, grown, "second").verdict is Verdict.WAITING
+        wait_until(lambda: (api.health(name)["shadow"] or {}).get("asked", False), api.logged)
+        first = api.answer(LOAN_RECORD, name)
+        wait_until(lambda: len(answered(platform, name)) == 2, api.logged)
+        assert promote(manual, platform).verdict is Verdict.PROMOTED
+        api.wait_for_version(2, name)
+        assert deploy(manual, platform).processes == 1
+        wait_until(lambda: api.health(name)["shadow"] is None, api.logged)
+        second = api.answer(LOAN_RECORD, name)
+    (_, by_one), (shadows, by_two), (_, promoted) = answered(platform, name)
+    assert str(shadows) == first["request_id"]
+    assert by_one["1"] == pytest.approx(first["probability"]) != by_two["1"]
+    assert by_two == promoted
+    assert promoted["1"] == pytest.approx(second["probability"])
+
+
+def answered(platform: Platform, use_case: str) -> list[Any]:
+    """Which answer each one shadows, if it does, and its probabilities."""
+    query = "select shadows, probabilities from predictions where use_case = :name order by request_id"
+    with platform.raw.engine.connect() as connection:
+        return list(connection.execute(text(query), {"name": use_case}))
 
 
 def narrowed(use_case: UseCase) -> UseCase:

@@ -44,7 +44,7 @@ class Case:
         """That of loan approval, under this name."""
         return loan_contract().model_copy(update={"use_case": self.name} | changes)
 
-    def put(self, version: int, contract: Contract | None = None, **how: float) -> Path:
+    def put(self, version: int, contract: Contract | None = None, **how: Any) -> Path:
         """Adds a version; returns its folder."""
         put(self.source, version, contract or self.contract(), LOAN_RECORD, **how)
         return self.source.folder / self.name / str(version)
@@ -53,7 +53,7 @@ class Case:
         """Puts a version in production."""
         self.source.point(**{self.name: version})
 
-    def promote(self, version: int, contract: Contract | None = None, **how: float) -> None:
+    def promote(self, version: int, contract: Contract | None = None, **how: Any) -> None:
         """Adds a version, puts it in production and waits until it is served."""
         self.put(version, contract, **how)
         self.point(version)

@@ -2,29 +2,39 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 from modelyard.errors import ServiceUnavailable, StepFailed
+from modelyard.stores.registry import Offered
+
+PRODUCTION = "production"
+CHALLENGER = "challenger"
+HELD = "held"
 
 
 class FolderSource:
-    """What the API needs of a registry, out of a folder: `production.json` and `<use case>/<version>/`.
+    """What the API needs of a registry, out of a folder: a file for each alias, and `<use case>/<version>/`.
 
-    Without `production.json` it does not answer.
+    Without `production.json` it does not answer. A download of a version waits while its folder has a file `held`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def offered(self) -> dict[str, int | None]:
+    def offered(self) -> dict[str, Offered]:
         """As the registry has it."""
         try:
-            return dict(json.loads(self._production.read_text(encoding="utf-8")))
+            production = self._read(PRODUCTION)
         except FileNotFoundError as error:
             raise ServiceUnavailable(f"the folder {self.folder} does not answer") from error
+        challengers = self._read(CHALLENGER) if self._file(CHALLENGER).exists() else {}
+        return {name: Offered(version, challengers.get(name)) for name, version in production.items()}
 
     def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
         """As the registry has it."""
+        while (self.folder / use_case / str(number) / HELD).exists():
+            time.sleep(0.01)
         for name in names:
             try:
                 shutil.copy(self.folder / use_case / str(number) / name, folder)
@@ -32,17 +42,27 @@ class FolderSource:
                 raise StepFailed(f"{use_case} version {number} has no {name}") from error
         return folder
 
-    @property
-    def _production(self) -> Path:
-        return self.folder / "production.json"
-
     def point(self, **versions: int | None) -> None:
         """Moves production of some use cases."""
-        now = self.offered() if self._production.exists() else {}
-        unfinished = self._production.with_suffix(".new")
-        unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
-        unfinished.replace(self._production)
+        self._write(PRODUCTION, versions)
+
+    def challenge(self, **versions: int | None) -> None:
+        """Moves the challenger of some use cases, or takes it away."""
+        self._write(CHALLENGER, versions)
 
     def go_away(self) -> None:
         """Stops answering."""
-        self._production.unlink()
+        self._file(PRODUCTION).unlink()
+
+    def _write(self, alias: str, versions: dict[str, int | None]) -> None:
+        file = self._file(alias)
+        now = self._read(alias) if file.exists() else {}
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
+        unfinished.replace(file)
+
+    def _read(self, alias: str) -> dict[str, int | None]:
+        return dict(json.loads(self._file(alias).read_text(encoding="utf-8")))
+
+    def _file(self, alias: str) -> Path:
+        return self.folder / f"{alias}.json"

@@ -78,8 +78,41 @@ def every_type_contract(kind: TaskKind, use_case: str | None = None) -> Contract
     )
 
 
+def slow_detour(rounds: int = 6, side: int = 1000) -> list[onnx.NodeProto]:
+    """Nodes that take their time, whatever is asked: so many products of square matrices of that side."""
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [side, side])
+    small = helper.make_tensor("small", TensorProto.FLOAT, [1], [1e-4])
+    products = [helper.make_node("MatMul", [f"square_{n}", "square_0"], [f"square_{n + 1}"]) for n in range(rounds)]
+    return [
+        # Of what is asked, or it would all be done when the model is loaded.
+        helper.make_node("ReduceMax", ["plain"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "zero"], ["nothing"]),
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("ConstantOfShape", ["shape"], ["square"], value=small),
+        helper.make_node("Add", ["square", "nothing"], ["square_0"]),
+        *products,
+        helper.make_node("ReduceMax", [f"square_{rounds}"], ["product"], keepdims=0),
+        helper.make_node("Mul", ["product", "zero"], ["no_product"]),
+        helper.make_node("Add", ["plain", "no_product"], ["sum"]),
+    ]
+
+
+def breaking_detour() -> list[onnx.NodeProto]:
+    """Nodes that fail on more than one record at a time, as the one of the example does not show."""
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 1])
+    return [
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("Reshape", ["plain", "shape"], ["sum"]),
+    ]
+
+
 def write_package(
-    folder: Path, contract: Contract, records: Sequence[Record], bias: float = 0, example_off_by: float = 0
+    folder: Path,
+    contract: Contract,
+    records: Sequence[Record],
+    bias: float = 0,
+    example_off_by: float = 0,
+    detour: Sequence[onnx.NodeProto] = (),
 ) -> None:
     """The three files of a model version: a linear model with made-up weights.
 
@@ -89,10 +122,11 @@ def write_package(
         records: The records of its example.
         bias: Tells versions apart.
         example_off_by: By how much the example's scores are made wrong.
+        detour: Nodes on the way from the `plain` sum of its terms to the `sum` that it goes on with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONTRACT_FILE).write_text(contract.model_dump_json(), encoding="utf-8")
-    (folder / MODEL_FILE).write_bytes(_graph(contract, bias).SerializeToString())
+    (folder / MODEL_FILE).write_bytes(_graph(contract, bias, detour).SerializeToString())
     _write_example(folder, records, [[0.0]])
     scores = CompiledModel.load(folder).scores(contract.to_arrays(records))
     _write_example(folder, records, (scores.astype(float) + example_off_by).tolist())
@@ -103,10 +137,11 @@ def _write_example(folder: Path, records: Sequence[Record], scores: list[list[fl
     (folder / EXAMPLE_FILE).write_text(json.dumps(document), encoding="utf-8")
 
 
-def _graph(contract: Contract, bias: float) -> onnx.ModelProto:
+def _graph(contract: Contract, bias: float, detour: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
     nodes = [node for feature in contract.features for node in _term(feature)]
     terms = [f"{feature.name}_term" for feature in contract.features]
-    nodes.append(helper.make_node("Sum", [*terms, "bias"], ["sum"]))
+    nodes.append(helper.make_node("Sum", [*terms, "bias"], ["plain"]))
+    nodes += detour or [helper.make_node("Identity", ["plain"], ["sum"])]
     nodes += _output(contract)
     width = len(contract.target.classes) or 1
     output = "probabilities" if contract.kind.is_classification else "variable"
@@ -180,8 +215,6 @@ def _constant(name: str, values: Sequence[float]) -> onnx.TensorProto:
     return helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.tolist())
 
 
-def put(
-    source: FolderSource, version: int, contract: Contract, record: Record, bias: float = 0, example_off_by: float = 0
-) -> None:
+def put(source: FolderSource, version: int, contract: Contract, record: Record, **how: Any) -> None:
     """Adds a version to a source, not yet in production."""
-    write_package(source.folder / contract.use_case / str(version), contract, [record], bias, example_off_by)
+    write_package(source.folder / contract.use_case / str(version), contract, [record], **how)

@@ -50,11 +50,12 @@ class OwnPostgres:
         return self._running.url("raw_data", role)
 
     def request_ids(self) -> list[str]:
-        """The predictions that it keeps."""
+        """The predictions of what was in production that it keeps."""
         engine = make_engine(self.url("pipeline"))
         try:
             with engine.connect() as connection:
-                return [str(each) for each in connection.scalars(text("select request_id from predictions"))]
+                query = "select request_id from predictions where role = 'production'"
+                return [str(each) for each in connection.scalars(text(query))]
         finally:
             engine.dispose()
 

@@ -37,8 +37,9 @@ PROBES = 20
 
 
 def in_table(engine: Engine) -> list[str]:
+    query = "select request_id from predictions where role = 'production'"
     with engine.connect() as connection:
-        return [str(each) for each in connection.scalars(text("select request_id from predictions"))]
+        return [str(each) for each in connection.scalars(text(query))]
 
 
 def check_kept(kept: list[str], load: Load, killed: int = 0) -> None:

@@ -101,6 +101,55 @@ def test_every_request_is_counted_by_what_became_of_it(case: Case) -> None:
     assert numbers(case.api, "modelyard_database_down") == {"": 0}
 
 
+TRACE_STATES = [("tracestate", "one=1"), ("tracestate", "two=2")]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/predict/{}", LOAN_RECORD, 200),
+        ("/predict/{}", LOAN_RECORD | {"age": -1}, 422),
+        ("/predict/{}/batch", [LOAN_RECORD], 200),
+        ("/predict/{}/batch", [], 422),
+        ("/predict/no_such_{}", LOAN_RECORD, 404),
+        ("/no_such_path_{}", None, 404),
+    ],
+)
+def test_the_trace_context_is_passed_on(case: Case, path: str, body: object, status: int) -> None:
+    headers = [("traceparent", TRACE_PARENT), *TRACE_STATES]
+    response = case.api.client.post(path.format(case.name), json=body, headers=headers)
+    assert response.status_code == status
+    assert response.headers["traceparent"] == TRACE_PARENT
+    assert response.headers.get_list("tracestate") == ["one=1", "two=2"]
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [
+        (),
+        ("",),
+        (TRACE_PARENT.upper(),),
+        (f"ff{TRACE_PARENT[2:]}",),
+        (f"{TRACE_PARENT}-01",),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01",),
+        (f"00-{TRACE}-{'0' * 16}-01",),
+        (TRACE_PARENT, TRACE_PARENT),
+    ],
+)
+def test_what_is_no_trace_context_is_ignored(case: Case, parents: tuple[str, ...]) -> None:
+    headers = [*(("traceparent", parent) for parent in parents), *TRACE_STATES]
+    response = case.api.client.post(f"/predict/{case.name}", json=LOAN_RECORD, headers=headers)
+    assert response.status_code == 200
+    assert not {"traceparent", "tracestate"} & set(response.headers)
+
+
+def test_who_is_turned_away_at_the_door_keeps_the_trace_context(start_api: StartApi) -> None:
+    with start_api(api_keys=hashlib.sha256(b"key").hexdigest()) as api:
+        response = api.client.post("/predict", json=LOAN_RECORD, headers={"traceparent": TRACE_PARENT})
+        assert response.status_code == 401
+        assert response.headers["traceparent"] == TRACE_PARENT
+
+
 def lines(api: RunningApi) -> list[dict[str, object]]:
     return [json.loads(line) for line in api.logged().splitlines() if line.startswith("{")]
 

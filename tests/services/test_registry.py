@@ -39,7 +39,7 @@ class Registered:
         """Its contract."""
         return loan_contract().model_copy(update={"use_case": self.name})
 
-    def add(self, without: str = "", **how: float) -> int:
+    def add(self, without: str = "", **how: Any) -> int:
         """Registers a version, if need be without one of its files."""
         folder = self._folder / uuid.uuid4().hex
         write_package(folder, self.contract, [LOAN_RECORD], **how)

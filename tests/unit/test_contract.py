@@ -119,6 +119,11 @@ def test_a_contract_that_takes_more_breaks_nobody(newer: Contract) -> None:
         (contract(AGE, changed(INCOME, nullable=False), CITY), "must be given"),
         (contract(AGE, INCOME, changed(CITY, categories=("Bonn",))), "lost categories"),
         (contract(target=Target(name="approved", classes=(0, 2))), "class 1 was lost"),
+        (contract(target=Target(name="repaid", classes=(0, 1))), "the target was approved and is repaid"),
+        (
+            contract(target=Target(name="approved", classes=(0, 1, 2)), kind=TaskKind.MULTICLASS),
+            "the kind was binary and is multiclass",
+        ),
     ],
 )
 def test_a_contract_that_takes_less_breaks_its_clients(newer: Contract, word: str) -> None:

@@ -24,8 +24,8 @@ REGRESSION_VALUE = "variable"
 # Furthest that a score may be from the fitted model's; of values beyond 1, that share of them.
 PROOF_TOLERANCE = 1e-4
 
-# What onnxruntime says of a graph below that is for those who wrote it.
-ERRORS_ONLY = 3
+# What onnxruntime says of a graph is for those who wrote it, and its errors are raised.
+FATAL_ONLY = 4
 
 Scores = NDArray[np.float32]
 Document = TypeVar("Document", bound=Frozen)
@@ -161,7 +161,7 @@ def _session(path: Path) -> Any:
     # Many small calls at the same time: one thread for each is the fastest, and leaves the cores to the others.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     try:
         return onnxruntime.InferenceSession(_bytes(path), options, providers=["CPUExecutionProvider"])
     except GRAPH_ERRORS as error:

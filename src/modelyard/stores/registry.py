@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -90,20 +90,28 @@ class Version(Frozen):
     aliases: tuple[str, ...] = ()
 
 
+class Offered(NamedTuple):
+    """The versions of a use case that its aliases name: the one in production, and the one at the gate."""
+
+    production: int | None = None
+    challenger: int | None = None
+
+
 class Registry:
     """Registered models and their runs on a tracking server."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
 
-    def offered(self) -> dict[str, int | None]:
-        """Every registered use case, with its version in production if it has one."""
+    def offered(self) -> dict[str, Offered]:
+        """Every registered use case, with its versions in production and at the gate."""
         found = self._ask("registered-models/search", max_results=PAGE).get("registered_models", [])
-        return {model["name"]: _aliases(model).get(PRODUCTION) for model in found}
+        return {model["name"]: _offered(_aliases(model)) for model in found}
 
     def in_production(self) -> dict[str, int]:
         """The version in production of every use case that has one."""
-        return {name: version for name, version in self.offered().items() if version is not None}
+        offered = self.offered().items()
+        return {name: versions.production for name, versions in offered if versions.production is not None}
 
     def aliased(self, use_case: str, alias: str) -> int | None:
         """The version that an alias names, if there is one."""
@@ -306,6 +314,10 @@ def _get(url: str, parameters: Mapping[str, object]) -> requests.Response:
 
 def _aliases(model: Mapping[str, Any]) -> dict[str, int]:
     return {each["alias"]: int(each["version"]) for each in model.get("aliases", [])}
+
+
+def _offered(aliases: Mapping[str, int]) -> Offered:
+    return Offered(aliases.get(PRODUCTION), aliases.get(CHALLENGER))
 
 
 def _version(answer: Mapping[str, Any]) -> Version:
