@@ -9,6 +9,8 @@ from typing import NamedTuple
 Cell = str | int | float | bool | None
 
 NAMES = ("Anna", "Bjørn", "Çelik", "Dvořák", "Eßer", "François", "Gül", "Håkon", "Íñigo", "Jürgen", "李", "Мария")
+# 1,234.5 becomes 1.234,5.
+GERMAN = str.maketrans(".,", ",.")
 CITIES = [f"{stem}{end}" for stem in ("Alt", "Neu", "Bad ", "St. ", "Groß-", "Klein ") for end in map(str, range(60))]
 
 
@@ -20,18 +22,20 @@ class Strange(NamedTuple):
         row: Makes a row of a number, with random numbers of the table's own.
         target: The column to predict.
         key: The column that identifies a row, if one does.
+        separator: Of the columns.
     """
 
     header: Sequence[str]
     row: Callable[[int, random.Random], Sequence[Cell]]
     target: str
     key: str | None
+    separator: str = ","
 
     def write(self, file: Path, rows: int, seed: int = 1) -> Path:
         """Writes it as CSV."""
         generator = random.Random(seed)
         with file.open("w", encoding="utf-8", newline="") as output:
-            writer = csv.writer(output)
+            writer = csv.writer(output, delimiter=self.separator)
             writer.writerow(self.header)
             writer.writerows(self._rows(rows, generator))
         return file
@@ -111,12 +115,12 @@ def _flats(number: int, generator: random.Random) -> list[Cell]:
     rent = 6 * area + 40 * rooms + place + generator.gauss(0, 60)
     return [
         10_000 + number,
-        f"{area:.1f}",
+        f"{area:.1f}".replace(".", ","),
         rooms,
         CITIES[place],
         generator.choice((0, 1)),
         "" if generator.random() < 0.3 else generator.randint(1900, 2024),
-        f"{rent:.2f}",
+        f"{rent:,.2f}".translate(GERMAN),
     ]
 
 
@@ -125,4 +129,5 @@ FLATS = Strange(
     row=_flats,
     target="rent (EUR)",
     key="flat_id",
+    separator=";",
 )

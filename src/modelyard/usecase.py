@@ -134,6 +134,7 @@ class UseCase(Frozen):
         dropped: Features that models see in derived ones only.
         key: The column that identifies a record. Without one, a record is identified by its content.
         source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
+        decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
         split: How snapshots are parted.
         candidates: The models to try.
         gate: What a model must show before it may go into production.
@@ -159,6 +160,7 @@ class UseCase(Frozen):
     dropped: tuple[Name, ...] = ()
     key: RecordKey | None = None
     source: str
+    decimal: Literal[".", ","] = "."
     split: Split = Split()
     candidates: tuple[Candidate, ...] = Field(min_length=1)
     gate: Gate = Gate()

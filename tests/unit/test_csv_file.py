@@ -58,6 +58,20 @@ def test_columns_are_found_however_their_names_are_spelt(header: str) -> None:
     assert [cells for _, cells in records] == [["a", "1", "2", "0", "bakery", "good"]]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_what_separates_the_columns_is_found_out(separator: str) -> None:
+    lines = [HEADER, "a,1,2,0,bakery,good", "b,3,,1,'book, shop',bad", "c,1,2"]
+    text = "\n".join(lines).replace(",", separator).replace(f"'book{separator} shop'", '"book, shop"')
+    assert opened(text).separator == separator
+    records, rejected = read(text)
+    assert [cells[4] for _, cells in records] == ["bakery", "book, shop"]
+    assert [rejection.line for rejection in rejected] == [4]
+
+
+def test_other_signs_in_a_header_with_commas_separate_nothing() -> None:
+    assert opened(f"{HEADER},more;of it").separator == ","
+
+
 def test_columns_are_found_by_alias_in_any_order_and_unknown_ones_are_listed() -> None:
     use_case = shops(key=RecordKey(name="shop", aliases=("",)))
     file = opened("verdict,colour,,kind,staff,open_sunday,floor_area\ngood,red,a,bakery,2,0,1\n", use_case)

@@ -45,7 +45,7 @@ def test_good_records_are_accepted_with_their_values() -> None:
     ("line", "column", "reason"),
     [
         ("b,abc,2,0,bakery,good", "Floor Area", "'abc' is not a number"),
-        ("b,nan,2,0,bakery,good", "Floor Area", "'nan' is not a number"),
+        ("b,-nan,2,0,bakery,good", "Floor Area", "'-nan' is not a number"),
         ("b,inf,2,0,bakery,good", "Floor Area", "'inf' is not a number"),
         ("b,,2,0,bakery,good", "Floor Area", "is missing"),
         ("b,0.5,2,0,bakery,good", "Floor Area", "'0.5' is outside of what is valid: 1 to 5000"),

@@ -40,13 +40,15 @@ def test_numbers(text: str, number: float) -> None:
     assert read(numbers(cells(text, " 1"))) == ([number, 1.0], [])
 
 
-@pytest.mark.parametrize("text", ["abc", "nan", "NaN", "-nan", "0x1F", "1_000", "1,5", "1 000", "٣", "--1", "1e", "$5"])
+@pytest.mark.parametrize("text", ["abc", "-nan", "inf", "0x1F", "1_000", "1,5", "1 000", "٣", "--1", "1e", "$5"])
 def test_no_numbers(text: str) -> None:
     assert read(numbers(cells("1", text, "2"))) == ([1.0, None, 2.0], [1])
     assert read(integers(cells("1", text, "2"))) == ([1, None, 2], [1])
 
 
-@pytest.mark.parametrize("text", ["", "NA", "N/A", "NULL", "null", "  ", " NA "])
+@pytest.mark.parametrize(
+    "text", ["", "NA", "N/A", "NULL", "null", "  ", " NA ", "NaN", "nan", "None", "#N/A", "?", "-"]
+)
 def test_missing_numbers_and_booleans(text: str) -> None:
     assert read(numbers(cells("1", text))) == ([1.0, None], [])
     assert read(integers(cells("1", text))) == ([1, None], [])
@@ -120,4 +122,38 @@ def test_a_target_is_read_as_its_labels_are() -> None:
 
 def test_a_category_is_text_whatever_it_looks_like() -> None:
     category = Feature(name="c", type=FeatureType.CATEGORY)
-    assert read(reading_of(category).read(cells("NA", " x", "", "1"))) == (["NA", " x", None, "1"], [])
+    assert read(reading_of(category).read(cells("NA", " x y ", "", "1", "  "))) == (["NA", "x y", None, "1", None], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,5", 1.5),
+        ("-0,25", -0.25),
+        (",5", 0.5),
+        ("12", 12.0),
+        ("1.234,5", 1234.5),
+        ("1.234.567", 1_234_567.0),
+        ("1,5e3", 1500.0),
+        (" 2,5 ", 2.5),
+        ("?", None),
+    ],
+)
+def test_numbers_with_decimal_commas(text: str, number: float | None) -> None:
+    price = reading_of(Feature(name="p", type=FeatureType.NUMBER), decimal=",")
+    assert read(price.read(cells(text, "", "1"))) == ([number, None, 1.0], [])
+
+
+@pytest.mark.parametrize("text", ["1.5", "0.123", "1,234.5", "1.23,4", "12.34.56", "01.02.2020", "1,2,3", ",", "."])
+def test_no_numbers_with_decimal_commas(text: str) -> None:
+    for kind in (FeatureType.NUMBER, FeatureType.INTEGER):
+        reading = reading_of(Feature(name="p", type=kind), decimal=",")
+        assert read(reading.read(cells("1", text))) == ([1, None], [1])
+        assert reading.complaint.endswith("with a decimal comma")
+
+
+def test_a_decimal_comma_changes_nothing_in_texts_and_truth_values() -> None:
+    town = reading_of(Feature(name="t", type=FeatureType.CATEGORY), decimal=",")
+    assert read(town.read(cells("St. Anton", "1,5"))) == (["St. Anton", "1,5"], [])
+    open_ = reading_of(Feature(name="o", type=FeatureType.BOOLEAN), decimal=",")
+    assert read(open_.read(cells("1.0", "no"))) == ([True, False], [])

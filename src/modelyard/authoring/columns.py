@@ -3,17 +3,19 @@
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelyard.authoring.notation import decimal_of
 from modelyard.errors import BadInput
 from modelyard.records import Rejection
-from modelyard.sources.csv_file import Cells, CsvFile
+from modelyard.sources.csv_file import TO_UTF8, CsvFile, spelled
 from modelyard.sources.files import opened
-from modelyard.sources.values import BOOLEANS, NO_VALUE, integers, numbers
+from modelyard.sources.values import BOOLEANS, INTEGER_LIMIT, NO_VALUE, Values, numbers, with_points, without_blanks
 
 # Of a column, so many different texts are counted.
 MOST_TEXTS = 20_000
@@ -33,6 +35,7 @@ class Column:
         name: Its name in the file.
         position: Where it is, from 0 on.
         most: So many different texts are counted.
+        decimal: What stands before the decimals of numbers.
         records: How many records there are.
         empty: How many of them have nothing there.
         texts: How often each text is there; of the first so many different ones.
@@ -52,6 +55,7 @@ class Column:
     name: str
     position: int
     most: int = MOST_TEXTS
+    decimal: str = "."
     records: int = 0
     empty: int = 0
     texts: Counter[str] = field(default_factory=Counter)
@@ -88,14 +92,14 @@ class Column:
         """Whether its cells say yes and no, in whatever words of the two."""
         if not self.all_counted or len(self.texts) > len(BOOLEANS):
             return False
-        told = {text.strip().lower() for text in self.texts if text.strip() not in NO_VALUE}
+        told = {text.lower() for text in self.texts if text not in NO_VALUE}
         return told <= BOOLEANS.keys() and {BOOLEANS[word] for word in told} == {True, False}
 
     @property
     def missing(self) -> int:
         """Records without a value: nothing is there, or a number is said to be missing."""
         if self.is_truth:
-            return self.empty + sum(count for text, count in self.texts.items() if text.strip() in NO_VALUE)
+            return self.empty + sum(count for text, count in self.texts.items() if text in NO_VALUE)
         return self.empty + (self.unwritten if self.is_number else 0)
 
     @property
@@ -112,6 +116,15 @@ class Column:
     def mean(self) -> float:
         """Mean of its numbers."""
         return self.total / max(self.given - self.strays - self.unwritten, 1)
+
+    def numbers(self, cells: pa.StringArray) -> Values:
+        """Cells of this column as numbers."""
+        return numbers(with_points(cells) if self.decimal == "," else cells)
+
+    def number(self, text: str) -> float | None:
+        """A cell of this column as a number; None: it is none."""
+        value: float | None = self.numbers(pa.array([text])).values[0].as_py()
+        return value
 
     def add(self, cells: pa.StringArray) -> None:
         """Takes the next cells into account."""
@@ -136,7 +149,7 @@ class Column:
         self.is_full = len(self.texts) > self.most
 
     def _measure(self, given: pa.StringArray) -> None:
-        read = numbers(given)
+        read = self.numbers(given)
         if len(read.unreadable):
             self.stray = self.stray or given[int(read.unreadable[0])].as_py()
             self.strays += len(read.unreadable)
@@ -144,7 +157,7 @@ class Column:
         self.unwritten += len(given) - len(read.unreadable) - len(values)
         if not len(values):
             return
-        self.whole = self.whole and len(integers(given).unreadable) == len(read.unreadable)
+        self.whole = self.whole and bool(np.all((np.abs(values) <= INTEGER_LIMIT) & (values == np.floor(values))))
         self.rising = self.rising and values[0] > self.maximum and bool(np.all(np.diff(values) > 0))
         self.minimum = min(self.minimum, float(values.min()))
         self.maximum = max(self.maximum, float(values.max()))
@@ -162,6 +175,8 @@ class Table:
     Attributes:
         source: Where it is.
         columns: Its columns in order.
+        separator: What separates them.
+        decimal: What stands before the decimals of its numbers.
         records: How many records it has.
         rejected: Lines that are no records.
         first_rejected: The first of them.
@@ -170,18 +185,21 @@ class Table:
 
     source: str
     columns: list[Column]
+    separator: str
+    decimal: str
     records: int
     rejected: int
     first_rejected: Rejection | None
     sample: pa.Table
 
     def column(self, name: str) -> Column:
-        """The column of that name.
+        """The column of that name, or else the only one that is called alike: capitals and blanks do not matter.
 
         Raises:
             BadInput: There is none, or two.
         """
-        found = [column for column in self.columns if column.name == name]
+        alike = [column for column in self.columns if spelled(column.name) == spelled(name)]
+        found = [column for column in alike if column.name == name] or alike
         if len(found) == 1:
             return found[0]
         there = ", ".join(repr(column.name) for column in self.columns)
@@ -197,8 +215,8 @@ class _Sample:
         self._step = 1
         self._seen = 0
 
-    def add(self, cells: Cells) -> None:
-        table = pa.table(dict(cells.columns))
+    def add(self, columns: list[pa.StringArray]) -> None:
+        table = pa.table({str(position): cells for position, cells in enumerate(columns)})
         first = -self._seen % self._step
         self.tables.append(table.take(np.arange(first, table.num_rows, self._step)))
         self._seen += table.num_rows
@@ -221,36 +239,31 @@ def read_table(source: str, key: str | None = None) -> Table:
     """
     with opened(source) as content:
         file = CsvFile(content)
-        _check_separator(file)
-        columns = [
-            Column(name, position, sys.maxsize if name == key else MOST_TEXTS)
-            for position, name in enumerate(file.columns)
-        ]
+        columns: list[Column] = []
         sample, rejected = _Sample(), 0
         first: Rejection | None = None
-        for cells in file.cells():
-            rejected += len(cells.rejected)
-            first = first or next(iter(cells.rejected), None)
-            for column in columns:
-                column.add(cells.columns[str(column.position)])
+        for page in file.cells():
+            rejected += len(page.rejected)
+            first = first or next(iter(page.rejected), None)
+            cells = [without_blanks(column) for column in page.columns.values()]
+            columns = columns or _columns(file.columns, key, decimal_of(cells))
+            for column, its_cells in zip(columns, cells, strict=True):
+                column.add(its_cells)
             sample.add(cells)
-    if not columns[0].records:
+    if not columns or not columns[0].records:
         raise BadInput(f"{source} has no records{f': line {first.line} {reason_of(first)}' if first else ''}")
-    return Table(source, columns, columns[0].records, rejected, first, pa.concat_tables(sample.tables))
+    decimal = columns[0].decimal
+    sampled = pa.concat_tables(sample.tables)
+    return Table(source, columns, file.separator, decimal, columns[0].records, rejected, first, sampled)
+
+
+def _columns(names: Sequence[str], key: str | None, decimal: str) -> list[Column]:
+    return [
+        Column(name, position, sys.maxsize if name == key else MOST_TEXTS, decimal)
+        for position, name in enumerate(names)
+    ]
 
 
 def reason_of(rejection: Rejection) -> str:
     """Why a line is no record, and what to do where that is known."""
-    return f"{rejection.reason}: save the file as UTF-8" if "UTF-8" in rejection.reason else rejection.reason
-
-
-def _check_separator(file: CsvFile) -> None:
-    if len(file.columns) > 1:
-        return
-    for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if sign in file.columns[0]:
-            raise BadInput(
-                f"{file.source} separates its columns by {name}, and Modelyard reads commas: save it again as CSV with "
-                f'commas (and numbers with points), or convert it: python -c "import sys, csv; csv.writer(sys.stdout)'
-                f'.writerows(csv.reader(sys.stdin, delimiter={sign!r}))" < in.csv > out.csv'
-            )
+    return f"{rejection.reason}: {TO_UTF8}" if "UTF-8" in rejection.reason else rejection.reason

@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 
 from modelyard.authoring.columns import Column
@@ -16,6 +17,11 @@ from modelyard.usecase import Candidate, Gate
 LINE_LENGTH = 120
 INDENT = "    "
 LONGEST_INDENT = 16
+# What a declaration may name, also in its comments, by where it is found.
+NAMES = {
+    "modelyard.contract": ("Feature", "FeatureType", "Limits", "Target", "TaskKind"),
+    "modelyard.usecase": ("Candidate", "Gate", "RecordKey", "Split", "UseCase"),
+}
 
 
 def declaration(draft: Draft, source: str) -> str:
@@ -25,18 +31,9 @@ def declaration(draft: Draft, source: str) -> str:
         draft: What it says.
         source: Where the records come from: below DATA_URL, or a URL or path of its own.
     """
-    lines = [
-        f'"""{draft.title}: proposed by `modelyard new` from {draft.table.records} records. It is yours to change."""',
-        "",
-        "from modelyard.contract import Feature, FeatureType, Limits, Target, TaskKind",
-        "from modelyard.usecase import Candidate, Gate, RecordKey, Split, UseCase",
-        "",
-        "USE_CASE = UseCase(",
-        *(INDENT + line if line else "" for line in _body(draft, source)),
-        ")",
-        "",
-    ]
-    return "\n".join(lines)
+    return _file(
+        f"{draft.title}: proposed by `modelyard new` from {draft.table.records} records.", _body(draft, source)
+    )
 
 
 def picture_declaration(draft: PictureDraft, source: str) -> str:
@@ -46,18 +43,17 @@ def picture_declaration(draft: PictureDraft, source: str) -> str:
         draft: What it says.
         source: Where the folder is: below DATA_URL, or a URL or path of its own.
     """
-    lines = [
-        f'"""{draft.title}: proposed by `modelyard new` from {draft.pictures} pictures. It is yours to change."""',
-        "",
-        "from modelyard.contract import Feature, FeatureType, Target, TaskKind",
-        "from modelyard.usecase import Candidate, Gate, Split, UseCase",
-        "",
-        "USE_CASE = UseCase(",
-        *(INDENT + line for line in _picture_body(draft, source)),
-        ")",
-        "",
-    ]
-    return "\n".join(lines)
+    about = f"{draft.title}: proposed by `modelyard new` from {draft.pictures} pictures."
+    return _file(about, _picture_body(draft, source))
+
+
+def _file(about: str, body: Iterator[str]) -> str:
+    call = "\n".join(["USE_CASE = UseCase(", *(INDENT + line for line in body), ")", ""])
+    imports = (
+        f"from {module} import {', '.join(name for name in names if re.search(rf'{name}[(.]', call))}"
+        for module, names in NAMES.items()
+    )
+    return "\n".join([f'"""{about} It is yours to change."""', "", *imports, "", call])
 
 
 def _picture_body(draft: PictureDraft, source: str) -> Iterator[str]:
@@ -95,6 +91,8 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
     yield "),"
     yield from _target(draft)
     yield f"source={_text(source)},"
+    if draft.table.decimal != ".":
+        yield f"decimal={_text(draft.table.decimal)},"
     yield from _small(draft)
     yield "candidates=("
     for candidate in draft.candidates:
@@ -115,7 +113,7 @@ def _feature(draft: Draft, proposal: Proposal) -> Iterator[str]:
         yield f"# {_comment(f'{column.name!r} is left out: it {proposal.why_not}.')}"
         return
     yield f"# {_comment(_seen(column, proposal.type))}"
-    doubt = proposal.doubt or ("tells the target nearly by itself" if column.name in draft.telling else "")
+    doubt = proposal.doubt or _doubt_of_leak(draft, column)
     if doubt:
         yield f"# Doubtful: it {_comment(doubt)}."
     yield "Feature("
@@ -124,6 +122,12 @@ def _feature(draft: Draft, proposal: Proposal) -> Iterator[str]:
     if proposal.type in (FeatureType.NUMBER, FeatureType.INTEGER):
         yield f"{INDENT}# valid={_limits(column)},  # what can be at all: others are refused"
     yield "),"
+
+
+def _doubt_of_leak(draft: Draft, column: Column) -> str:
+    if column.name in draft.telling:
+        return "tells the target nearly by itself"
+    return "is a part of the target" if len(draft.parts) > 1 and column.name in draft.parts else ""
 
 
 def _arguments(draft: Draft, proposal: Proposal, kind: FeatureType) -> dict[str, str]:
@@ -187,11 +191,15 @@ def _named(draft: Draft, column: Column) -> dict[str, str]:
 def _seen(column: Column, kind: FeatureType) -> str:
     missing = f", missing in {column.missing} of {column.records}" if column.missing else ""
     if kind in (FeatureType.NUMBER, FeatureType.INTEGER):
-        return f"Seen: {column.minimum:.10g} to {column.maximum:.10g}, on average {column.mean:.4g}{missing}."
+        return f"Seen: {column.minimum:.10g} to {column.maximum:.10g}, on average {_rounded(column.mean)}{missing}."
     if kind is FeatureType.BOOLEAN:
         return f"Seen: yes and no{missing}."
     commonest = ", ".join(f"{text!r} {count / column.records:.0%}" for text, count in column.texts.most_common(3))
     return f"Seen: {column.different} values, most often {commonest}{missing}."
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _limits(column: Column) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from modelyard.authoring.candidates import candidates
 from modelyard.authoring.columns import Column, Table, read_table, reason_of
 from modelyard.authoring.features import Proposal, propose
-from modelyard.authoring.leaks import is_the_target, leaks
+from modelyard.authoring.leaks import is_the_target, leaks, leaks_together
 from modelyard.authoring.names import identifiers, title_and_unit
 from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, goal_of
 from modelyard.contract import FeatureType, TaskKind
@@ -22,6 +22,7 @@ FEW_RECORDS = 640
 FEW_SPLIT = Split(train=0.5, validation=0.1, test=0.4)
 # A part is a little larger or smaller than its share; the gate is asked for no more than will surely be there.
 SURELY = 0.75
+SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Draft:
         key: The column that identifies a record.
         proposals: What became of the other columns.
         telling: The columns that tell the target by themselves, with how well.
+        parts: The columns that tell it together, as its parts.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Draft:
     key: Column | None
     proposals: tuple[Proposal, ...]
     telling: dict[str, float]
+    parts: list[str]
 
     @cached_property
     def names(self) -> list[str]:
@@ -131,7 +134,8 @@ def draft_of(question: Question) -> Draft:
     if not any(proposal.type for proposal in proposals):
         reasons = "; ".join(f"{proposal.column.name!r} {proposal.why_not}" for proposal in proposals)
         raise BadInput(f"{question.source} has no column to predict from: {reasons or 'there is no other column'}")
-    return Draft(question.name, table, goal, key, tuple(proposals), leaks(table, goal, proposals))
+    telling, parts = leaks(table, goal, proposals), leaks_together(table, goal, proposals)
+    return Draft(question.name, table, goal, key, tuple(proposals), telling, parts)
 
 
 def _check_records(table: Table, question: Question) -> None:
@@ -148,6 +152,7 @@ def _check_records(table: Table, question: Question) -> None:
 def assumptions(draft: Draft) -> list[str]:
     """What was assumed, a sentence each."""
     said = [_kind_in_words(draft)]
+    said += _notation_in_words(draft.table)
     if draft.goal.left_out:
         classes = ", ".join(map(repr, draft.goal.left_out))
         said.append(
@@ -180,6 +185,9 @@ def doubts(draft: Draft, allowed_bad_share: float) -> list[str]:
         "If not, take it out."
         for name, score in draft.telling.items()
     ]
+    if len(draft.parts) > 1:
+        parts = ", ".join(map(repr, draft.parts))
+        said.append(f"{parts} together give {draft.goal.column.name!r}: are they known before? If not, take them out.")
     return said + _doubts_of_target(draft) + _doubts_of_records(draft, allowed_bad_share)
 
 
@@ -213,6 +221,15 @@ def _kind_in_words(draft: Draft) -> str:
     if goal.kind is TaskKind.BINARY:
         return f"{column.name!r} is one of two classes: {goal.why} ({shares}). {goal.classes[1]!r} is the positive one."
     return f"{column.name!r} is one of {len(goal.classes)} classes: {goal.why} ({shares}{more})."
+
+
+def _notation_in_words(table: Table) -> list[str]:
+    said = []
+    if table.separator != ",":
+        said.append(f"The columns are separated by {SEPARATOR_NAMES[table.separator]}.")
+    if table.decimal != ".":
+        said.append("Numbers have a comma before their decimals (`decimal`), and points, if any, part their thousands.")
+    return said
 
 
 def _doubts_of_target(draft: Draft) -> list[str]:

@@ -4,9 +4,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from modelyard.authoring.columns import Column, Table
 from modelyard.authoring.target import Goal
 from modelyard.contract import FeatureType
+from modelyard.sources.values import NO_VALUE
 
 # A text with no more different values is a category with just these.
 MOST_CATEGORIES = 20
@@ -19,6 +22,7 @@ LOOKED_AT = 500
 # What most of them must be.
 MOST = 0.95
 NEARLY_EMPTY = 0.95
+PLAIN = "nothing but digits and, before decimals, a point"
 
 DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ]\w{3,9}[- ]\d{2,4})"
@@ -103,9 +107,11 @@ def _text(column: Column) -> Proposal:
     if _most(DATE, texts):
         return Proposal(column, None, "holds dates: a number says more, such as the days until another date")
     if _most(DECIMAL_COMMA, texts):
-        return Proposal(column, None, f"holds numbers with commas, such as {texts[0]!r}: write them with points")
+        return Proposal(column, None, f"holds numbers with commas, such as {texts[0]!r}: write {PLAIN}")
     if _most(DECORATED_NUMBER, texts) and _most(DECORATION, texts):
-        return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write them as plain numbers")
+        return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write {PLAIN}")
+    if (stray := _stray_text(column, texts)) is not None:
+        return Proposal(column, None, f"holds numbers, and texts such as {stray!r}: leave those cells empty")
     if column.is_unique:
         return Proposal(column, None, "has another text in every record, as a name or an identifier has")
     if column.characters > PROSE_CHARACTERS * column.given:
@@ -115,10 +121,22 @@ def _text(column: Column) -> Proposal:
     return _category(column)
 
 
+def _stray_text(column: Column, texts: list[str]) -> str | None:
+    """The first text of a column that most likely is one of numbers, but for some texts."""
+    strays = column.numbers(pa.array(texts)).unreadable
+    are_numbers = column.different > MOST_CATEGORIES and len(strays) <= (1 - MOST) * len(texts)
+    return texts[strays[0]] if are_numbers and len(strays) else None
+
+
 def _category(column: Column) -> Proposal:
-    if column.different <= MOST_CATEGORIES:
-        return Proposal(column, FeatureType.CATEGORY, categories=tuple(sorted(column.texts)), doubt=_spellings(column))
-    return Proposal(column, FeatureType.CATEGORY, doubt=_spellings(column))
+    categories = tuple(sorted(column.texts)) if column.different <= MOST_CATEGORIES else ()
+    return Proposal(column, FeatureType.CATEGORY, categories=categories, doubt=_spellings(column) or _no_value(column))
+
+
+def _no_value(column: Column) -> str:
+    """What to doubt of a category with a value that says in other columns that there is none."""
+    found = next((text for text in NO_VALUE if text in column.texts), None)
+    return f"has the value {found!r}: if that means that it is missing, leave those cells empty" if found else ""
 
 
 def _spellings(column: Column) -> str:

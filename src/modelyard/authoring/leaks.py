@@ -11,11 +11,14 @@ from modelyard.authoring.columns import Column, Table
 from modelyard.authoring.features import Proposal
 from modelyard.authoring.target import Goal
 from modelyard.contract import FeatureType, TaskKind
-from modelyard.sources.values import booleans, numbers
+from modelyard.sources.values import booleans
 
 # How well a column alone foretells the target (area under the ROC curve, or R²) before it is doubted.
 SUSPICIOUS = 0.98
 FEWEST_RECORDS = 50
+# Of the target's variance, what is left when columns are its parts: the rounding of what is written.
+NO_REST = 1e-6
+SMALLEST_WEIGHT = 1e-3
 # A tree that asks a few questions of one column finds what is plainly there, and no more.
 LEAVES = 16
 SMALLEST_LEAF = 5
@@ -33,10 +36,31 @@ def leaks(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> dict[str, 
     for proposal in proposals:
         if proposal.type is not None:
             cells = table.sample.column(str(proposal.column.position)).combine_chunks()
-            score = _score(_values(cells, proposal.type)[known], target[known], goal)
+            score = _score(_values(cells, proposal.column, proposal.type)[known], target[known], goal)
             if score >= SUSPICIOUS:
                 found[proposal.column.name] = score
     return found
+
+
+def leaks_together(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> list[str]:
+    """The columns whose weighted sum is the number to be predicted, such as the parts of a total; none if none is."""
+    columns = [each.column for each in proposals if each.type in (FeatureType.NUMBER, FeatureType.INTEGER)]
+    if goal.classes or len(columns) < 2:
+        return []
+    values = np.column_stack([_numbers(table, column) for column in (goal.column, *columns)])
+    values = values[np.isfinite(values).all(axis=1)]
+    if len(values) < FEWEST_RECORDS + len(columns):
+        return []
+    spread = values.std(axis=0)
+    target, *parts = ((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)).T
+    weights, *_ = np.linalg.lstsq(np.column_stack(parts), target)
+    if np.mean((target - np.column_stack(parts) @ weights) ** 2) > NO_REST:
+        return []
+    return [column.name for column, weight in zip(columns, weights, strict=True) if abs(weight) > SMALLEST_WEIGHT]
+
+
+def _numbers(table: Table, column: Column) -> Values:
+    return _as_floats(column.numbers(table.sample.column(str(column.position)).combine_chunks()).values)
 
 
 def is_the_target(column: Column, goal: Goal, table: Table) -> bool:
@@ -50,18 +74,18 @@ def is_the_target(column: Column, goal: Goal, table: Table) -> bool:
 
 def _target(cells: pa.StringArray, goal: Goal) -> Values:
     if goal.kind is TaskKind.REGRESSION or goal.are_numbers:
-        return _as_floats(numbers(cells).values)
+        return _as_floats(goal.column.numbers(cells).values)
     place = {label: float(index) for index, label in enumerate(goal.classes)}
     return np.array([place.get(cell, np.nan) for cell in cells.to_pylist()])
 
 
-def _values(cells: pa.StringArray, kind: FeatureType) -> Values:
+def _values(cells: pa.StringArray, column: Column, kind: FeatureType) -> Values:
     """A column as numbers; of texts, each stands for how common it is and where it comes in the alphabet."""
     if kind is FeatureType.CATEGORY:
         texts = sorted({cell for cell in cells.to_pylist() if cell is not None})
         place = {text: float(index) for index, text in enumerate(texts)}
         return np.array([place.get(cell, -1.0) for cell in cells.to_pylist()])
-    return _as_floats((booleans if kind is FeatureType.BOOLEAN else numbers)(cells).values)
+    return _as_floats((booleans if kind is FeatureType.BOOLEAN else column.numbers)(cells).values)
 
 
 def _as_floats(values: pa.Array) -> Values:

@@ -13,6 +13,7 @@ PLAIN = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
     | {"Đ": "D", "ð": "d", "þ": "th", "ä": "ae", "Ä": "Ae", "ö": "oe", "Ö": "Oe", "ü": "ue", "Ü": "Ue"}
 )
+KEBAB = re.compile(r"[a-z0-9]{2,}(-[a-z0-9]+)+")
 UNIT = re.compile(r"^(?P<title>.+?)\s*[(\[](?P<unit>[^()\[\]]{1,20})[)\]]\s*$")
 
 
@@ -53,4 +54,6 @@ def title_and_unit(column: str) -> tuple[str, str]:
     found = UNIT.match(shown)
     title, unit = (found["title"], found["unit"]) if found else (shown, "")
     title = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", title).replace("_", " ").strip()
+    if KEBAB.fullmatch(title):
+        title = title.replace("-", " ")
     return title[:1].upper() + title[1:], unit

@@ -44,7 +44,7 @@ class Goal:
         texts = self.column.texts
         if isinstance(label, str):
             return texts[label]
-        return sum(count for text, count in texts.items() if _is_number(text) and float(text) == label)
+        return sum(count for text, count in texts.items() if self.column.number(text) == label)
 
 
 def goal_of(table: Table, name: str, kind: TaskKind | None, allowed_bad_share: float) -> Goal:
@@ -114,11 +114,11 @@ def _classes(table: Table, column: Column, kind: TaskKind, why: str, allowed_bad
 
 def _values(column: Column) -> list[str]:
     """The different values, as they stand in the file; of numbers, each once however it is written."""
-    texts = [text for text in column.texts if not (column.is_number and text.strip() in NO_VALUE)]
+    texts = [text for text in column.texts if not (column.is_number and text in NO_VALUE)]
     if not (column.is_number and column.whole):
         return sorted(texts)
-    numbers = {float(text): text for text in sorted(texts, reverse=True) if _is_number(text)}
-    return [numbers[number] for number in sorted(numbers)]
+    numbers = {column.number(text): text for text in sorted(texts, reverse=True)}
+    return [numbers[number] for number in sorted(number for number in numbers if number is not None)]
 
 
 def _without_rare(values: list[str], column: Column, allowed_bad_share: float) -> tuple[list[str], list[str]]:
@@ -133,7 +133,7 @@ def _without_rare(values: list[str], column: Column, allowed_bad_share: float) -
 def _labels(column: Column, values: list[str]) -> tuple[Label, ...]:
     labels: list[Label] = list(values)
     if column.is_number and column.whole:
-        labels = [int(float(value)) for value in values]
+        labels = [int(column.number(value) or 0) for value in values]
     return tuple(sorted(labels, key=_positive_last(column))) if len(labels) == 2 else tuple(labels)
 
 
@@ -144,11 +144,3 @@ def _positive_last(column: Column) -> Callable[[Label], tuple[bool, float]]:
         return is_yes, label if isinstance(label, int) else -column.texts[label]
 
     return place
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -48,17 +48,18 @@ class AskedRecords:
         content: CSV, the first line of which names the columns.
         contract: What the model takes.
         key: The column that names a record, if the use case has one; a source may do without.
+        decimal: What stands before the decimals of numbers.
 
     Raises:
         BadInput: The source is empty or is no text, or a feature has no column.
     """
 
-    def __init__(self, content: Content, contract: Contract, key: RecordKey | None) -> None:
+    def __init__(self, content: Content, contract: Contract, key: RecordKey | None, decimal: str = ".") -> None:
         self._content = content
         self._contract = contract
         self._file = CsvFile(content, fields=contract.features, optional=[key] if key else [])
         self._key = key.name if key and key.name in self._file.positions else None
-        self._readings = {feature.name: reading_of(feature) for feature in contract.features}
+        self._readings = {feature.name: reading_of(feature, decimal) for feature in contract.features}
         self._schema = schema_of(contract)
 
     def pages(self) -> Iterator[Asked]:

@@ -1,6 +1,6 @@
 """CSV as a stream of records: exact line numbers, one bad line never spoils another, memory bounded.
 
-Most blocks of most files hold nothing but plain cells, commas and line ends: pyarrow parses those. A block with
+Most blocks of most files hold nothing but plain cells, separators and line ends: pyarrow parses those. A block with
 anything else in it (quotes, blank lines, a line with too few cells, bytes that are no text) is read record by record. A
 plain block means the same to both.
 """
@@ -25,6 +25,12 @@ Field = RecordKey | Feature | Target
 
 # What is read at a time: several ten thousand records of a usual file.
 BLOCK_BYTES = 4 * 1024 * 1024
+# What columns are separated by; the first where it makes no difference.
+SEPARATORS = (",", ";", "\t", "|")
+# So much of a file is looked at to find out.
+HEADER_BYTES = 1024 * 1024
+# What helps most files that are no UTF-8: it is how programs on Windows save them.
+TO_UTF8 = "save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 in.csv > out.csv"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Longer lines are not read into memory.
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
@@ -54,10 +60,11 @@ class CsvFile:
 
     Its first record names the columns. A column is found by its field's alias; if none is spelled just so, by the
     field's name or an alias, where capitals do not matter, and what is neither letter nor digit is as good as an
-    underscore.
+    underscore. The columns are separated by that sign of SEPARATORS by which the first record has most cells.
 
     Attributes:
         source: Where it was opened.
+        separator: What the columns are separated by.
         columns: The columns' names in the file.
         positions: The position of each declared field's column.
         ignored: The columns that no field is declared for.
@@ -88,6 +95,7 @@ class CsvFile:
         self._content = content
         self._line = 1
         self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
+        self.separator = _separator(self._rest[:HEADER_BYTES])
         self.columns = self._read_header()
         wanted = _fields(use_case) if use_case else [*fields, *(f for f in optional if _positions(self.columns, f))]
         self.positions = _found(self.source, self.columns, wanted) if wanted else _all(self.columns)
@@ -123,14 +131,14 @@ class CsvFile:
         return b"".join(pieces)
 
     def _read_header(self) -> tuple[str, ...]:
-        lines = CsvLines(self._whole_lines(), self._line, self._whole_lines)
+        lines = CsvLines(self._whole_lines(), self._line, self._whole_lines, self.separator)
         header = next((record for record in lines.records() if record.cells or record.problem), None)
         if header is None:
             raise BadInput(f"{self.source} is empty: its first line must name the columns")
         problem = header.problem or next(filter(None, map(unfit, header.cells)), "")
         if problem:
             where = f"{self.source}, line {header.line}"
-            raise BadInput(f"{where}: the line of the columns' names {problem}. Is this a CSV file in UTF-8?")
+            raise BadInput(f"{where}: the line of the columns' names {problem}. Is this a CSV file? Then {TO_UTF8}")
         self._rest = lines.rest() + self._rest
         self._line = lines.line
         return tuple(header.cells)
@@ -156,6 +164,7 @@ class CsvFile:
             "read_options": pyarrow.csv.ReadOptions(
                 use_threads=False, block_size=size + 1, column_names=[str(n) for n in range(len(self.columns))]
             ),
+            "parse_options": pyarrow.csv.ParseOptions(delimiter=self.separator),
             "convert_options": pyarrow.csv.ConvertOptions(
                 include_columns=wanted,
                 column_types=dict.fromkeys(wanted, pa.string()),
@@ -166,7 +175,7 @@ class CsvFile:
         }
 
     def _careful_cells(self, block: bytes) -> Cells:
-        lines = CsvLines(block, self._line, self._whole_lines)
+        lines = CsvLines(block, self._line, self._whole_lines, self.separator)
         records, rejected = [], []
         for record in lines.records():
             column, problem = self._trouble(record)
@@ -237,6 +246,17 @@ def _positions(columns: tuple[str, ...], field: Field) -> list[int]:
 def spelled(name: str) -> str:
     """A column's name as others are that mean the same."""
     return re.sub(r"\W+", "_", name.strip().casefold())
+
+
+def _separator(block: bytes) -> str:
+    return max(SEPARATORS, key=lambda separator: _columns_by(separator, block))
+
+
+def _columns_by(separator: str, block: bytes) -> int:
+    """How many columns a file has that begins so, if that separates them; 0: it separates nothing."""
+    records = CsvLines(block, 1, bytes, separator).records()
+    columns = next((len(record.cells) for record in records if record.cells or record.problem), 0)
+    return columns if columns > 1 else 0
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -32,22 +32,24 @@ class CsvLines:
         line: Number of the line after the last record that was handed out.
     """
 
-    def __init__(self, block: bytes, line: int, more: Callable[[], bytes]) -> None:
+    def __init__(self, block: bytes, line: int, more: Callable[[], bytes], separator: str = ",") -> None:
         """Nothing is read yet.
 
         Args:
             block: Whole lines.
             line: Number of the first of them.
             more: Gives the lines behind these, for a record that does not end with them.
+            separator: Of the cells.
         """
         self.line = line
         self._pending = deque(block.splitlines(keepends=True))
         self._taken: list[bytes] = []
         self._more = more
+        self._separator = separator
 
     def records(self) -> Iterator[Record]:
         """The records that begin in the block."""
-        reader = csv.reader(self, strict=True)
+        reader = csv.reader(self, strict=True, delimiter=self._separator)
         while self._pending:
             self._taken.clear()
             try:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelyard.contract import Feature, Target
 from modelyard.frames import MISSING, Violation, frame_of, schema_of, violations
 from modelyard.records import Records, Rejection
 from modelyard.sources.csv_file import Cells, CsvFile
@@ -42,8 +43,8 @@ class _RecordReader:
         self._file = file
         self._contract = use_case.contract()
         self._key = use_case.key.name if use_case.key else None
-        self._readings = {feature.name: reading_of(feature) for feature in use_case.features}
-        self._readings[use_case.target.name] = reading_of(use_case.target)
+        fields: list[Feature | Target] = [*use_case.features, use_case.target]
+        self._readings = {field.name: reading_of(field, use_case.decimal) for field in fields}
         self._schema = schema_of(self._contract)
 
     def records(self, cells: Cells) -> Records:

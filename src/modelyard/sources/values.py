@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from modelyard.contract import Feature, FeatureType, Target
 
 # What stands for a missing number or boolean in files that other programs wrote. In a category these may be values.
-NO_VALUE = ("", "NA", "N/A", "NULL", "null")
+NO_VALUE = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "?", "-")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # The cast to int64 would take 0x2A for a number, and is slow in refusing 42.0.
 NOT_PLAIN = (b".", b"x", b"X")
@@ -55,8 +55,20 @@ class Reading(NamedTuple):
 NOTHING = np.array([], dtype=np.intp)
 
 
-def reading_of(field: Feature | Target) -> Reading:
-    """How the cells of a feature or target are read."""
+def reading_of(field: Feature | Target, decimal: str = ".") -> Reading:
+    """How the cells of a feature or target are read.
+
+    Args:
+        field: The feature or target.
+        decimal: What stands before the decimals of numbers: a point or a comma.
+    """
+    reading = _usual_reading_of(field)
+    if decimal == "." or reading not in (NUMBERS, INTEGERS):
+        return reading
+    return Reading(lambda cells: reading.read(with_points(cells)), f"{reading.complaint} with a decimal comma")
+
+
+def _usual_reading_of(field: Feature | Target) -> Reading:
     if isinstance(field, Target):
         if not field.classes:
             return NUMBERS
@@ -64,8 +76,22 @@ def reading_of(field: Feature | Target) -> Reading:
     return OF_TYPE[field.type]
 
 
+def number_pattern(decimal: str, thousands: str) -> str:
+    """The regular expression of numbers with one sign before their decimals, another one between their thousands."""
+    before, between = re.escape(decimal), re.escape(thousands)
+    return rf"^\s*[+-]?(\d+|[1-9]\d{{0,2}}({between}\d{{3}})+|)({before}\d*)?([eE][+-]?\d+)?\s*$"
+
+
+def with_points(cells: pa.StringArray) -> pa.StringArray:
+    """Numbers with decimal commas, written with points instead. What has a point otherwise becomes unreadable."""
+    is_number = pc.match_substring_regex(cells, number_pattern(decimal=",", thousands="."))
+    converted = pc.replace_substring(pc.replace_substring(cells, ".", ""), ",", ".")
+    has_point = pc.match_substring(cells, ".")
+    return pc.if_else(is_number, converted, pc.if_else(has_point, pa.scalar("."), cells))
+
+
 def numbers(cells: pa.StringArray) -> Values:
-    """Numbers as float64. "nan" cannot be read: a missing number is an empty cell."""
+    """Numbers as float64."""
     try:
         values = pc.cast(cells, pa.float64())
     except pa.ArrowInvalid:
@@ -97,8 +123,8 @@ def booleans(cells: pa.StringArray) -> Values:
 
 
 def texts(cells: pa.StringArray) -> Values:
-    """Text as it stands there."""
-    return Values(cells, NOTHING)
+    """Text without the blanks around it; what is nothing but blanks is missing."""
+    return Values(without_blanks(cells), NOTHING)
 
 
 def _plain_integers(cells: pa.StringArray) -> Values | None:
@@ -124,8 +150,14 @@ def _numbers_one_by_one(cells: pa.StringArray) -> Values:
     return Values(read, _positions(pc.and_(tidied.is_valid(), read.is_null())))
 
 
-def _tidied(cells: pa.StringArray) -> pa.StringArray:
+def without_blanks(cells: pa.StringArray) -> pa.StringArray:
+    """Cells without the blanks around them, null where nothing else was there."""
     trimmed = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _tidied(cells: pa.StringArray) -> pa.StringArray:
+    trimmed = without_blanks(cells)
     return pc.if_else(pc.is_in(trimmed, pa.array(NO_VALUE)), pa.scalar(None, pa.string()), trimmed)
 
 

@@ -78,7 +78,8 @@ def score(use_case: UseCase, platform: Platform, source: str, target: str, *, lo
     problems = 0
     with closing(_scores(platform, target, run, model.contract)) as scores, _content(platform, source) as content:
         resumed_at = scores.run.rows
-        asked = AskedRecords(content, model.contract, _key(use_case, source))
+        decimal = "." if table_of(source) else use_case.decimal
+        asked = AskedRecords(content, model.contract, _key(use_case, source), decimal)
         for page in _after(asked.pages(), scores.run):
             problems += _score_page(model, page, scores, log=log)
             tell(scores.run.rows)
