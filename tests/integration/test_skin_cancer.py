@@ -1,4 +1,4 @@
-"""Skin cancer as people start it, all three networks of its sample: minutes, most of them TensorFlow's."""
+"""Skin cancer as people start it, and with the original's parameters: minutes, most of them TensorFlow's."""
 
 import json
 import random
@@ -6,19 +6,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from data.make_skin_cancer import lesion_picture
+from modelyard.contract import Pixels
+from modelyard.models.fit_pictures import fit_pictures
 from modelyard.settings import child_environment
+from modelyard.usecase import find_use_case
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "data" / "skin_cancer_sample"
 # Three minutes on two cores with nothing else to do; a machine that tests has.
 MOST_SECONDS = 360
 REFUSED = 3
+# Of the pictures that the original's networks see.
+SIDE = 224
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
@@ -62,3 +70,28 @@ def test_with_shuffled_labels_it_is_refused(home: Path, tmp_path: Path) -> None:
     assert done.returncode == REFUSED, done.stderr
     assert facts(home)["verdict"] == "refused"
     assert "does not beat a dummy beyond chance" in done.stdout
+
+
+class Painted:
+    """Pictures of lesions by keys such as `benign:7`."""
+
+    def pixels(self, keys: Sequence[str]) -> Pixels:
+        pairs = (key.split(":") for key in keys)
+        randoms = ((label, np.random.default_rng(int(seed)).random) for label, seed in pairs)
+        return np.stack([lesion_picture(label, SIDE, random) for label, random in randoms])
+
+
+@pytest.mark.parametrize("name", ["basic", "resnet50"])
+def test_the_originals_parameters_make_a_network_of_224_pixels(name: str) -> None:
+    use_case = find_use_case("skin_cancer")
+    candidate = use_case.candidate(name)
+    candidate = candidate.model_copy(update={"parameters": {**candidate.parameters, "epochs": 1}})
+    frames = {}
+    for number, (part, count) in enumerate({"train": 24, "validation": 8, "test": 16}.items()):
+        labels = [use_case.target.classes[index % 2] for index in range(count)]
+        keys = [f"{label}:{1000 * number + index}" for index, label in enumerate(labels)]
+        frames[part] = pd.DataFrame({"image": keys, "diagnosis": labels}, index=pd.Index(keys, name="record_key"))
+    fitted = fit_pictures(use_case, candidate, frames, Painted())
+    assert fitted.contract.features[0].shape == (SIDE, SIDE, 3)
+    assert fitted.history["learning_rate"] == pytest.approx((1e-5,))
+    assert fitted.agreement.holds, str(fitted.agreement)
