@@ -5,6 +5,7 @@ server runs alone, Postgres and MLflow's registry beside ours, as they would.
 """
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,9 +34,11 @@ from modelyard.settings import child_environment
 
 CONNECTIONS = 16
 MANY_CONNECTIONS = 64
-BATCH_CONNECTIONS = 2
+BATCH_CONNECTIONS = 4
 BATCH_ROWS = 10_000
-SECONDS = 8.0
+SECONDS = 5.0
+# Each load comes so many times, by turns with what it is compared with: the machine is not as quiet all the time.
+TURNS = 3
 WARM_UP_SECONDS = 2.0
 SWAP_AFTER_SECONDS = 2.0
 MANY_REQUESTS = 1_000_000
@@ -58,7 +61,7 @@ class Inputs(NamedTuple):
         batch: Many records.
         peer: The same record as `mlflow models serve` takes it.
         model: The model as it takes it.
-        packages: The same model as ours takes it, in two versions.
+        package: The same model as ours takes it.
     """
 
     folder: Path
@@ -66,7 +69,7 @@ class Inputs(NamedTuple):
     batch: Path
     peer: Path
     model: Path
-    packages: tuple[Path, Path]
+    package: Path
 
 
 def measure(seconds: float = SECONDS, many_requests: int = MANY_REQUESTS, *, with_peer: bool = True) -> Numbers:
@@ -85,12 +88,14 @@ def measure(seconds: float = SECONDS, many_requests: int = MANY_REQUESTS, *, wit
         inputs = make_inputs(Path(name))
         measured = _measure_peer(inputs, seconds) if with_peer else {}
         noop_port = free_ports(1)[0]
-        with running(["-m", "benchmarks.serve_noop", str(noop_port)], f"http://127.0.0.1:{noop_port}/docs"):
-            measured |= _measure_noop(_url(noop_port), inputs, seconds)
-            with embedded_postgres(Path(name)) as postgres, embedded_mlflow(Path(name), postgres) as tracking_uri:
-                registry = ServedRegistry(tracking_uri, inputs.packages)
-                registry.promote(1)
-                measured |= _measure_ours(postgres, tracking_uri, registry, inputs, seconds, many_requests, noop_port)
+        with (
+            running(["-m", "benchmarks.serve_noop", str(noop_port)], f"http://127.0.0.1:{noop_port}/docs"),
+            embedded_postgres(Path(name)) as postgres,
+            embedded_mlflow(Path(name), postgres) as tracking_uri,
+        ):
+            registry = ServedRegistry(tracking_uri, inputs.package, versions=1 + TURNS)
+            registry.promote(1)
+            measured |= _measure_ours(postgres, tracking_uri, registry, inputs, seconds, many_requests, noop_port)
     return measured
 
 
@@ -100,9 +105,8 @@ def make_inputs(folder: Path) -> Inputs:
 
     frame = make_frame(ROWS)
     pipeline = fit_pipeline(frame)
-    packages = (folder / "version-1", folder / "version-2")
-    for package in packages:
-        write_package(package, pipeline, frame)
+    package = folder / "package"
+    write_package(package, pipeline, frame)
     records = [make_record(frame, row) for row in range(ROWS)]
     # As most people have it; the format does not change how fast it answers.
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -115,7 +119,7 @@ def make_inputs(folder: Path) -> Inputs:
     for file, content in contents.items():
         (folder / file).write_text(json.dumps(content), encoding="utf-8")
     single, batch, peer = (folder / file for file in contents)
-    return Inputs(folder, single, batch, peer, folder / "peer", packages)
+    return Inputs(folder, single, batch, peer, folder / "peer", package)
 
 
 @contextmanager
@@ -158,14 +162,6 @@ def _measure_peer(inputs: Inputs, seconds: float) -> Numbers:
         return {"mlflow_serve_rate": wrk.post(url, inputs.peer, CONNECTIONS, seconds).rate}
 
 
-def _measure_noop(url: str, inputs: Inputs, seconds: float) -> Numbers:
-    wrk.post(url, inputs.single, CONNECTIONS, WARM_UP_SECONDS)
-    return {
-        "noop_rate": wrk.post(url, inputs.single, CONNECTIONS, seconds).rate,
-        "noop_many_rate": wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds).rate,
-    }
-
-
 def _measure_ours(
     postgres: Postgres,
     tracking_uri: str,
@@ -185,20 +181,34 @@ def _measure_ours(
     }
     url = _url(port)
     with running(["-m", "services.api"], f"http://127.0.0.1:{port}/ready", **settings) as process:
-        measured = _measure_rates(url, inputs, seconds)
+        noop_url = _url(noop_port)
+        measured = _measure_rates(url, noop_url, inputs, seconds)
         measured["worker_mb"] = memory_mb(process.pid)
-        measured |= _measure_half_load(url, _url(noop_port), inputs, seconds, measured["durable_rate"])
+        measured |= _measure_half_load(url, noop_url, inputs, seconds, measured["durable_rate"] / 2)
         measured |= _measure_swap(url, registry, inputs, seconds, measured["durable_rate"] / 2)
         measured |= _measure_memory(process.pid, url, inputs, many_requests, measured["durable_many_rate"])
     return measured | _measure_start(port, inputs, settings)
 
 
-def _measure_rates(url: str, inputs: Inputs, seconds: float) -> Numbers:
-    wrk.post(url, inputs.single, CONNECTIONS, WARM_UP_SECONDS)
-    single = wrk.post(url, inputs.single, CONNECTIONS, seconds)
-    many = wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds)
-    batch = wrk.post(f"{url}/batch", inputs.batch, BATCH_CONNECTIONS, seconds)
+def _by_turns(*loads: Callable[[], wrk.Load]) -> list[wrk.Load]:
+    """What each of some loads measured, value by value the median of its turns."""
+    turns = [[load() for load in loads] for _ in range(TURNS)]
+    return [wrk.median_of(of_one) for of_one in zip(*turns, strict=True)]
+
+
+def _measure_rates(url: str, noop_url: str, inputs: Inputs, seconds: float) -> Numbers:
+    for warmed in (url, noop_url):
+        wrk.post(warmed, inputs.single, CONNECTIONS, WARM_UP_SECONDS)
+    noop, single, noop_many, many, batch = _by_turns(
+        lambda: wrk.post(noop_url, inputs.single, CONNECTIONS, seconds),
+        lambda: wrk.post(url, inputs.single, CONNECTIONS, seconds),
+        lambda: wrk.post(noop_url, inputs.single, MANY_CONNECTIONS, seconds),
+        lambda: wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds),
+        lambda: wrk.post(f"{url}/batch", inputs.batch, BATCH_CONNECTIONS, seconds),
+    )
     return {
+        "noop_rate": noop.rate,
+        "noop_many_rate": noop_many.rate,
         "durable_rate": single.rate,
         "durable_p99_ms": single.p99_ms,
         "durable_many_rate": many.rate,
@@ -208,8 +218,10 @@ def _measure_rates(url: str, inputs: Inputs, seconds: float) -> Numbers:
 
 
 def _measure_half_load(url: str, noop_url: str, inputs: Inputs, seconds: float, rate: float) -> Numbers:
-    ours = wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds, rate / 2)
-    noop = wrk.post(noop_url, inputs.single, MANY_CONNECTIONS, seconds, rate / 2)
+    noop, ours = _by_turns(
+        lambda: wrk.post(noop_url, inputs.single, MANY_CONNECTIONS, seconds, rate),
+        lambda: wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds, rate),
+    )
     return {
         "half_load_rate": ours.rate,
         "half_load_p99_ms": ours.p99_ms,
@@ -219,21 +231,31 @@ def _measure_half_load(url: str, noop_url: str, inputs: Inputs, seconds: float, 
 
 
 def _measure_swap(url: str, registry: ServedRegistry, inputs: Inputs, seconds: float, rate: float) -> Numbers:
-    before = wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds, rate)
-    timer = Timer(SWAP_AFTER_SECONDS, registry.promote, (2,))
-    timer.start()
-    during = wrk.post(url, inputs.single, MANY_CONNECTIONS, max(seconds, SWAP_AFTER_SECONDS + 4), rate)
-    timer.join()
-    answer = requests.post(
-        url, data=inputs.single.read_bytes(), headers={"Content-Type": "application/json"}, timeout=9
+    # Always one that this process has not loaded yet.
+    versions = itertools.count(2)
+    seconds_of_swap = max(seconds, SWAP_AFTER_SECONDS + 4)
+    before, during = _by_turns(
+        lambda: wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds_of_swap, rate),
+        lambda: _post_and_swap(url, registry, inputs, seconds_of_swap, rate, next(versions)),
     )
-    if answer.json()["model_version"] != 2:
-        raise RuntimeError("the version was not swapped while it was measured")
     return {
         "swap_p99_before_ms": before.p99_ms,
         "swap_p99_ms": during.p99_ms,
         "swap_failed_requests": during.failed + before.failed,
     }
+
+
+def _post_and_swap(
+    url: str, registry: ServedRegistry, inputs: Inputs, seconds: float, rate: float, version: int
+) -> wrk.Load:
+    timer = Timer(SWAP_AFTER_SECONDS, registry.promote, (version,))
+    timer.start()
+    load = wrk.post(url, inputs.single, MANY_CONNECTIONS, seconds, rate)
+    timer.join()
+    answer = requests.post(url, data=inputs.single.read_bytes(), headers=JSON, timeout=9)
+    if answer.json()["model_version"] != version:
+        raise RuntimeError("the version was not swapped while it was measured")
+    return load
 
 
 def _measure_memory(pid: int, url: str, inputs: Inputs, many_requests: int, rate: float) -> Numbers:

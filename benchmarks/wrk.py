@@ -3,7 +3,9 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from modelyard.errors import BadInput
@@ -33,6 +35,17 @@ class Load(NamedTuple):
     def rate(self) -> float:
         """Requests a second."""
         return self.requests / self.seconds
+
+
+def median_of(loads: Sequence[Load]) -> Load:
+    """What several loads of the same kind measured, value by value the median; of failures all."""
+    return Load(
+        requests=round(median(load.requests for load in loads)),
+        seconds=median(load.seconds for load in loads),
+        failed=sum(load.failed for load in loads),
+        p50_ms=median(load.p50_ms for load in loads),
+        p99_ms=median(load.p99_ms for load in loads),
+    )
 
 
 def check_is_installed() -> None:
