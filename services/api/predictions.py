@@ -36,8 +36,8 @@ from services.api.serving import ServedVersion
 LOGGER = logging.getLogger(__name__)
 
 CONTENT_TYPE = (b"content-type", JSON.encode())
-# Rows of a batch that are made before others have their turn.
-MADE_AT_ONCE = 500
+# Records of a batch that are answered before others have their turn.
+ANSWERED_AT_ONCE = 500
 
 
 class Answered(NamedTuple):
@@ -146,22 +146,25 @@ async def _batch(
     async with service.batches:
         questions = await served.read_all(body, incoming.content_type)
         _check_count(len(questions), service.settings.api_batch_limit)
-        answers = await served.ask_all(questions)
-        rows: list[Row] = []
-        contents: list[dict[str, Any]] = []
-        for start in range(0, len(questions), MADE_AT_ONCE):
-            part = slice(start, start + MADE_AT_ONCE)
-            more_rows, more_contents = make_all(served, questions[part], answers[part], incoming.seconds * 1000)
-            rows += more_rows
-            contents += more_contents
-            await asyncio.sleep(0)
-        sent = to_json({"predictions": contents})
+        rows, sent = await _answer_all(served, questions, incoming)
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)
         answered = Answered(sent, await service.log.keep(Kept(rows, claim)), [row.request_id for row in rows])
         if answered.is_kept:
             service.shadows.add(served, questions, answered.request_ids)
         return answered
+
+
+async def _answer_all(served: ServedVersion, questions: list[Question], incoming: Incoming) -> tuple[list[Row], bytes]:
+    """The rows and the body, made part by part: what is only needed on the way to them is never there of all."""
+    rows: list[Row] = []
+    parts: list[bytes] = []
+    for start in range(0, len(questions), ANSWERED_AT_ONCE):
+        part = questions[start : start + ANSWERED_AT_ONCE]
+        more_rows, contents = make_all(served, part, await served.ask_all(part), incoming.seconds * 1000)
+        rows += more_rows
+        parts.append(to_json(contents)[1:-1])
+    return rows, b'{"predictions":[%b]}' % b",".join(parts)
 
 
 def _check_count(count: int, limit: int) -> None:

@@ -20,10 +20,6 @@ LOGGER = logging.getLogger(__name__)
 # Of one model: a decoded picture takes up to some hundred megabytes.
 FILES_AT_A_TIME = 2
 
-
-# Records of one request that the model is asked about at a time.
-ANSWERED_AT_ONCE = 1000
-
 Tell = Callable[[Answer | NoAnswer], None]
 
 
@@ -79,19 +75,16 @@ class ServedVersion:
             return await asyncio.to_thread(self.reader.read_all, body, content_type)
 
     async def ask_all(self, questions: list[Question]) -> list[Answer]:
-        """What the model says of many questions: all of them, or none.
-
-        They are answered some at a time, so that others need not wait for all of them.
+        """What the model says of some questions: all of them, or none.
 
         Raises:
             NoAnswer: The model fails on one of them.
         """
         answers: list[Answer] = []
-        for start in range(0, len(questions), ANSWERED_AT_ONCE):
-            for answer in await self.ask_some(questions[start : start + ANSWERED_AT_ONCE]):
-                if isinstance(answer, NoAnswer):
-                    raise answer
-                answers.append(answer)
+        for answer in await self.ask_some(questions):
+            if isinstance(answer, NoAnswer):
+                raise answer
+            answers.append(answer)
         return answers
 
     async def ask_some(self, questions: list[Question]) -> list[Answer | NoAnswer]:
