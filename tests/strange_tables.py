@@ -62,6 +62,8 @@ def _churn(number: int, generator: random.Random) -> list[Cell]:
         f"20{generator.randint(10, 25)}-{generator.randint(1, 12):02d}-{generator.randint(1, 28):02d}",
         "EU",
         number + 1,
+        generator.randint(0, 9),
+        generator.choice(("a", "b")),
         "gone" if left else "here",
         "yes" if left else "no",
     ]
@@ -80,6 +82,8 @@ CHURN = Strange(
         "signed up",
         "region",
         "",
+        "request_id",
+        "line",
         "status",
         "Churned",
     ),

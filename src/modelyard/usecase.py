@@ -36,6 +36,8 @@ RESERVED_NAMES = frozenset(
         "step_results",
     }
 )
+# Columns of the platform's own in a use case's tables.
+RESERVED_COLUMNS = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 PARTS = ("train", "validation", "test")
 
 
@@ -180,7 +182,7 @@ class UseCase(Frozen):
         names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("two candidates have the same name")
-        reserved = {"record_key", "revision", "batch_id", "line", "snapshot_id", "part"} & set(self.contract().names)
+        reserved = RESERVED_COLUMNS & set(self.contract().names)
         if reserved:
             raise ValueError(f"features cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
         for name, profile in self.profiles.items():

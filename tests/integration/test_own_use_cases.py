@@ -15,6 +15,7 @@ from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
 from modelyard.steps.deploy import deploy
 from modelyard.steps.platform import Platform, connected
+from modelyard.steps.score import score
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
 from tests.integration import test_pictures
@@ -99,6 +100,9 @@ def test_from_a_file_to_an_answer(
     with raw_engine.connect() as connection:
         assert connection.scalar(text("select count(*) from predictions")) == 1
         assert connection.scalar(text(f"select count(*) from {use_case.name}")) == rows
+    for source in (use_case.source, f"raw_data.{use_case.name}"):
+        scored = score(use_case, platform, source, str(tmp_path / f"{len(source)}.csv"), log=False, tell=lambda _: None)
+        assert (scored.rows, scored.problems) == (rows, 0)
 
 
 @pytest.mark.timeout(600)

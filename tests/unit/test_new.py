@@ -85,6 +85,8 @@ def test_types_missing_values_and_odd_names(here: Path) -> None:
         "class_": FeatureType.CATEGORY,
         "stadt_ort": FeatureType.CATEGORY,
         "werbung": FeatureType.CATEGORY,
+        "request_id": FeatureType.INTEGER,
+        "line_": FeatureType.CATEGORY,
     }
     features = {feature.name: feature for feature in use_case.features}
     assert (features["dauer_monate"].title, features["dauer_monate"].unit) == ("Dauer", "Monate")

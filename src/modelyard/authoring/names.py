@@ -5,9 +5,8 @@ import re
 import unicodedata
 
 from modelyard.contract import LONGEST_NAME
+from modelyard.usecase import RESERVED_COLUMNS
 
-# Columns of the platform's own in a use case's tables.
-TAKEN = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 # Letters that do not come apart into a plain one and a mark.
 PLAIN = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
@@ -32,7 +31,7 @@ def identifier(column: str, position: int) -> str:
         return f"column_{position + 1}"
     if not name[0].isalpha():
         return f"column_{name}"
-    return f"{name}_" if keyword.iskeyword(name) or name in TAKEN else name
+    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED_COLUMNS else name
 
 
 def identifiers(columns: list[str]) -> list[str]:

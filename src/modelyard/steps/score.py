@@ -27,7 +27,7 @@ from modelyard.sources.table import streamed, table_of
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.scores import Log, Run, Scores, ScoresFile, ScoresTable, write_table
-from modelyard.usecase import RecordKey, UseCase
+from modelyard.usecase import RESERVED_COLUMNS, RecordKey, UseCase
 
 # What predictions of a scoring are in `predictions`, beside those of the API.
 ROLE = "score"
@@ -79,7 +79,7 @@ def score(use_case: UseCase, platform: Platform, source: str, target: str, *, lo
     with closing(_scores(platform, target, run, model.contract)) as scores, _content(platform, source) as content:
         resumed_at = scores.run.rows
         decimal = "." if table_of(source) else use_case.decimal
-        asked = AskedRecords(content, model.contract, _key(use_case, source), decimal)
+        asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal)
         for page in _after(asked.pages(), scores.run):
             problems += _score_page(model, page, scores, log=log)
             tell(scores.run.rows)
@@ -116,6 +116,18 @@ def _content(platform: Platform, source: str) -> Iterator[Content]:
     engine = platform.raw.engine if table[0] == "raw_data" else platform.clean.engine
     with streamed(source, lambda file: write_table(engine, table[1], file)) as content:
         yield content
+
+
+def _contract(model: CompiledModel, source: str) -> Contract:
+    """What the model takes. In a table of ours, no feature has a column of the platform's."""
+    contract = model.contract
+    if table_of(source) is None:
+        return contract
+    features = (
+        feature.model_copy(update={"aliases": tuple(set(feature.aliases) - RESERVED_COLUMNS)})
+        for feature in contract.features
+    )
+    return contract.model_copy(update={"features": tuple(features)})
 
 
 def _key(use_case: UseCase, source: str) -> RecordKey | None:
