@@ -134,7 +134,7 @@ up: ## Build and start the platform in containers, wait, show where everything i
 down: ## Stop the containers; the data stays
 	@$(COMPOSE) stop --timeout 30 airflow-scheduler
 	@docker ps -aq --filter label=org.modelyard.step --filter network=$$($(COMPOSE) config | sed -n 's/^name: //p')_default | xargs -r docker rm -f >/dev/null
-	@$(COMPOSE) down
+	@$(COMPOSE) --profile replicas down
 
 .PHONY: images
 images: ## Build the images and print their sizes
@@ -173,5 +173,5 @@ clean-stack:
 	@volumes=$$(docker volume ls -q --filter label=com.docker.compose.project=modelyard 2>/dev/null || true); \
 	if [ -n "$$volumes" ]; then \
 		if [ -t 0 ]; then read -r -p "Remove the data of the platform in containers, too ($$(echo $$volumes))? [y/N] " answer; else answer=n; fi; \
-		if [ "$$answer" = y ]; then $(COMPOSE) down --volumes; else echo "the data of the platform in containers stays" >&2; fi; \
+		if [ "$$answer" = y ]; then $(COMPOSE) --profile replicas down --volumes; else echo "the data of the platform in containers stays" >&2; fi; \
 	fi

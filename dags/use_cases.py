@@ -90,7 +90,7 @@ def load_raw_data(settings: Settings, use_case: UseCase) -> DAG:
         LOAD,
         schedule=use_case.schedule if settings.schedules_enabled else None,
         # The others start with this one: it alone decides whether a use case runs by itself.
-        is_paused_upon_creation=use_case.name != settings.default_use_case,
+        is_paused_upon_creation=use_case.schedule is not None and use_case.name != settings.default_use_case,
         params=load_params(use_case),
     ) as dag:
         options = [f"{{{{ '--{name}=' ~ params.{name} if params.{name} else '' }}}}" for name in load_params(use_case)]

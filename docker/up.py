@@ -27,6 +27,7 @@ SERVICE_OF_PORT = {
     "MLFLOW_PORT": ("mlflow", 5000),
     "JUPYTER_PORT": ("jupyter", 8888),
     "API_PORT": ("api", 8086),
+    "API_BALANCER_PORT": ("balancer", 8086),
     "FRONTEND_PORT": ("frontend", 8501),
 }
 
@@ -70,7 +71,8 @@ def main() -> int:
 def published(configuration: dict[str, Any]) -> Iterator[Door]:
     """The published ports of a compose configuration."""
     for setting, (service, inside) in SERVICE_OF_PORT.items():
-        for port in configuration["services"][service].get("ports", []):
+        # One of a profile that is not asked for is not there.
+        for port in configuration["services"].get(service, {}).get("ports", []):
             if port["target"] == inside:
                 yield Door(setting, service, port.get("host_ip", "0.0.0.0"), int(port["published"]))  # noqa: S104
 
@@ -104,7 +106,7 @@ def show(configuration: dict[str, Any], doors: list[Door]) -> None:
     rows = [("service", "address", "login", "health")]
     for door in doors:
         state = states.get(door.service, {})
-        path = "/docs" if door.service == "api" else ""
+        path = "/docs" if door.service in {"api", "balancer"} else ""
         rows.append((name_of(door), door.url + path, logins.get(door.setting, ""), state.get("Health", "down")))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
@@ -120,6 +122,7 @@ def name_of(door: Door) -> str:
     names = {
         "airflow-apiserver": "Airflow",
         "api": "API",
+        "balancer": "API, balanced",
         "frontend": "Frontend",
         "jupyter": "JupyterLab",
         "minio": "MinIO (S3)",
@@ -135,6 +138,7 @@ def login_of(configuration: dict[str, Any]) -> dict[str, str]:
     user = services["airflow-init"]["environment"]["AIRFLOW_USER"]
     return {
         "AIRFLOW_PORT": f"{user} / {shown(guard, 'AIRFLOW_PASSWORD', 'airflow')}",
+        "MINIO_PORT": f"data / {shown(guard, 'DATA_S3_SECRET_KEY', 'modelyard-data')}",
         "MINIO_CONSOLE_PORT": f"{minio['MINIO_ROOT_USER']} / {shown(guard, 'MINIO_ROOT_PASSWORD', 'modelyard-minio')}",
         "JUPYTER_PORT": f"token {shown(guard, 'JUPYTER_TOKEN', 'modelyard')}",
     }

@@ -1,11 +1,10 @@
 """`python -m services.api` runs the API until it is told to stop."""
 
 import os
-import shutil
 import socket
 import sys
 from contextlib import suppress
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -58,23 +57,15 @@ def serve(settings: Settings, factory: str) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     if settings.api_workers > 1:
-        numbers = settings.home / "metrics" / str(os.getpid())
-        _share_numbers(numbers)
-        Multiprocess(config, sockets=[listener]).run()
-        shutil.rmtree(numbers, ignore_errors=True)
+        with TemporaryDirectory(prefix="modelyard-metrics-") as folder:
+            # Where the processes write their numbers, so that each can add them up.
+            os.environ[SHARED_FOLDER] = folder
+            Multiprocess(config, sockets=[listener]).run()
         return 0
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return 0 if server.started else 1
-
-
-def _share_numbers(folder: Path) -> None:
-    """Has the processes write their numbers where each can add them up."""
-    # What is left there is of a process that had the same number.
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ[SHARED_FOLDER] = str(folder)
 
 
 def _listen(host: str, port: int) -> socket.socket:

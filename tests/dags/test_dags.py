@@ -160,16 +160,21 @@ def test_a_use_case_of_the_users_gets_its_dags(with_own: Description) -> None:
 
 
 def test_only_the_default_use_case_runs_by_itself_at_first(with_own: Description) -> None:
-    paused = {name for name, dag in with_own["dags"].items() if dag["paused_at_first"]}
-    assert paused == {name for name in with_own["dags"] if name.endswith(".load_raw_data")} - {
-        "loan_approval.load_raw_data"
-    }
+    assert run_by_themselves(with_own["dags"]) == {"loan_approval.load_raw_data"}
 
 
 def test_another_default_use_case_is_the_one_that_runs_by_itself(describe: Describe) -> None:
-    dags = describe(DEFAULT_USE_CASE="iris")["dags"]
-    running = {name for name, dag in dags.items() if name.endswith(".load_raw_data") and not dag["paused_at_first"]}
-    assert running == {"iris.load_raw_data"}
+    assert run_by_themselves(describe(DEFAULT_USE_CASE="iris")["dags"]) == {"iris.load_raw_data"}
+
+
+def run_by_themselves(dags: dict[str, Any]) -> set[str]:
+    loads = {name: dag for name, dag in dags.items() if name.endswith(".load_raw_data")}
+    return {name for name, dag in loads.items() if dag["schedule"] and not dag["paused_at_first"]}
+
+
+def test_what_has_no_schedule_waits_for_nothing_but_to_be_started(described: Description) -> None:
+    load = described["dags"]["skin_cancer.load_raw_data"]
+    assert (load["schedule"], load["paused_at_first"]) == (None, False)
 
 
 def test_every_use_case_has_the_schedule_that_it_declares(described: Description) -> None:

@@ -11,10 +11,9 @@ import pytest
 
 from modelyard.local.processes import free_ports
 from modelyard.settings import child_environment
+from tests.how_to import HOW_TO, blocks
 
 REPOSITORY = Path(__file__).parents[2]
-HOW_TO = (REPOSITORY / "docs" / "your-own-use-case.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?```sh\n(.*?)```", re.DOTALL)
 PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 8083, "JUPYTER_PORT": 8085, "API_PORT": 8086, "FRONTEND_PORT": 8501}
 OWN = {"data", "use_cases", ".modelyard", ".git"}
 
@@ -52,8 +51,7 @@ def run(block: str, clone: Path, ports: dict[str, int]) -> str:
 
 def test_every_command_of_the_how_to_does_what_it_says(clone: Path) -> None:
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    blocks = [block for left_out, block in BLOCK.findall(HOW_TO) if not left_out]
-    said = "\n".join(run(block, clone, ports) for block in blocks)
+    said = "\n".join(run(block, clone, ports) for block in blocks())
     assert "use_cases/churn.py: one of two classes from 6 features, made from 3000 records" in said
     assert "gate: version 1 promoted" in said
     assert '"prediction":"yes"' in said

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ class Load:
         slowest_seconds: The longest that an answer took.
     """
 
-    def __init__(self, port: int, clients: int) -> None:
+    def __init__(self, port: int, clients: int, *, with_keys: bool = False) -> None:
         self.request_ids: list[str] = []
         self.versions: Counter[int] = Counter()
         self.statuses: Counter[int] = Counter()
         self.lost = 0
         self.slowest_seconds = 0.0
         self._port = port
+        self._with_keys = with_keys
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._ask_on) for _ in range(clients)]
@@ -60,9 +62,7 @@ class Load:
         while not self._stopped.is_set():
             started = time.monotonic()
             try:
-                connection.request(
-                    "POST", "/predict/loan_approval", json.dumps(LOAN_RECORD), {"Content-Type": "application/json"}
-                )
+                connection.request("POST", "/predict/loan_approval", json.dumps(LOAN_RECORD), self._headers())
                 response = connection.getresponse()
                 self._note(response.status, json.loads(response.read()), time.monotonic() - started)
             except (OSError, http.client.HTTPException):
@@ -72,6 +72,10 @@ class Load:
                 # Its server is dead: one request was under way, and no more are sent.
                 return
         connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        key = {"Idempotency-Key": str(uuid.uuid4())} if self._with_keys else {}
+        return {"Content-Type": "application/json", **key}
 
     def _note(self, status: int, content: dict[str, Any], seconds: float) -> None:
         with self._lock:
@@ -86,9 +90,9 @@ class Load:
 
 
 @contextmanager
-def loaded(port: int, clients: int = 8) -> Iterator[Load]:
-    """Has clients ask while the block runs."""
-    load = Load(port, clients)
+def loaded(port: int, clients: int = 8, *, with_keys: bool = False) -> Iterator[Load]:
+    """Has clients ask while the block runs, each request under a key of its own or under none."""
+    load = Load(port, clients, with_keys=with_keys)
     load.start()
     try:
         yield load

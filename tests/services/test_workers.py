@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from modelyard.stores.processes import ApiProcesses
+from services.api.metrics import SHARED_FOLDER
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.load import loaded
@@ -65,9 +66,7 @@ def test_each_tells_what_it_serves_and_all_swap(api: RunningApi, source: FolderS
     check_kept(in_table(raw_engine), load)
 
 
-def test_one_that_is_killed_loses_no_answer_and_is_replaced(
-    api: RunningApi, raw_engine: Engine, tmp_path: Path
-) -> None:
+def test_one_that_is_killed_loses_no_answer_and_is_replaced(api: RunningApi, raw_engine: Engine) -> None:
     before = workers_of(api)
     with loaded(api.port, CLIENTS) as load:
         load.wait_for(ENOUGH)
@@ -80,7 +79,8 @@ def test_one_that_is_killed_loses_no_answer_and_is_replaced(
     check_kept(in_table(raw_engine), load, killed=CLIENTS)
     # What was so as it was killed is not said to be so now.
     assert api.client.get("/metrics").status_code == 200
-    numbers = (tmp_path / "home" / "metrics").rglob("gauge_live*.db")
+    folder = Path(psutil.Process(max(workers_of(api))).environ()[SHARED_FOLDER])
+    numbers = folder.glob("gauge_live*.db")
     assert {int(file.stem.rpartition("_")[2]) for file in numbers} <= workers_of(api)
 
 

@@ -17,14 +17,21 @@ PORTS = (
     "MLFLOW_PORT",
     "JUPYTER_PORT",
     "API_PORT",
+    "API_BALANCER_PORT",
     "FRONTEND_PORT",
 )
+NEED_AN_ENGINE = {
+    "test_configuration.py",
+    "test_outages.py",
+    "test_own_use_case.py",
+    "test_platform.py",
+    "test_replicas.py",
+}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Tests that need an engine are collected when they are asked for."""
-    needs_an_engine = collection_path.name in {"test_platform.py", "test_outages.py", "test_configuration.py"}
-    return True if needs_an_engine and "stack" not in config.option.markexpr else None
+    return True if collection_path.name in NEED_AN_ENGINE and "stack" not in config.option.markexpr else None
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +52,7 @@ def stack() -> Iterator[Stack]:
         running.compose("logs", "--tail", "20", show=True)
         raise
     finally:
-        running.compose("down", "--volumes", "--timeout", "5", show=True)
+        running.compose("--profile", "replicas", "down", "--volumes", "--timeout", "5", show=True)
 
 
 def free_ports(count: int) -> list[int]:

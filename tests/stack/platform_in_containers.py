@@ -15,6 +15,8 @@ import httpx
 from minio import Minio
 
 REPOSITORY = Path(__file__).parents[2]
+RAW = "postgresql+psycopg2://pipeline:{password}@postgres:5432/raw_data"
+CLEAN = "postgresql+psycopg2://pipeline:pipeline@postgres:5432/clean_data"
 LOOP = ("load_raw_data", "preprocess_data", "train_model")
 LOOP_SECONDS = 1200
 POLL_SECONDS = 2
@@ -120,6 +122,27 @@ class Stack:
         """The end of the log of a DAG's task that ran last."""
         newest = f"ls -t $(find state/logs -path '*{dag}*' -name '*.log') | head -n 1 | xargs tail -n 12"
         return self.compose("exec", "-T", "airflow-scheduler", "sh", "-c", newest)
+
+    def run_step(
+        self, *arguments: str, password: str = "pipeline", use_cases: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a step in a container as the scheduler would."""
+        settings = {
+            "RAW_DATABASE_URL": RAW.format(password=password),
+            "CLEAN_DATABASE_URL": CLEAN,
+            "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+            "DATA_URL": "s3://data",
+            "AWS_ENDPOINT_URL": "http://minio:9000",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "data",
+            "AWS_SECRET_ACCESS_KEY": "modelyard-data",
+            **environment,
+        }
+        mounted = ["--volume", f"{use_cases}:/use-cases:ro", "--env", "USE_CASES_PATH=/use-cases"] if use_cases else []
+        given = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
+        image = self.compose("config", "--images", "guard").strip()
+        command = ["docker", "run", "--rm", f"--network={self.project}_default", *mounted, *given, image, *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
 
     def kill(self, service: str) -> None:
         """Kills the processes of a service: `docker kill` would count as a stop by hand."""

@@ -13,8 +13,6 @@ from tests.stack.platform_in_containers import REPOSITORY, Stack, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 
-RAW = "postgresql+psycopg2://pipeline:{password}@postgres:5432/raw_data"
-CLEAN = "postgresql+psycopg2://pipeline:pipeline@postgres:5432/clean_data"
 # Too little for a model, enough for what names it.
 QUOTA_BYTES = 1000
 OWN = "small_loans"
@@ -37,28 +35,6 @@ def own_use_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_step(
-    stack: Stack, *arguments: str, password: str = "pipeline", use_cases: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs a step in a container as the scheduler would."""
-    settings = {
-        "RAW_DATABASE_URL": RAW.format(password=password),
-        "CLEAN_DATABASE_URL": CLEAN,
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "DATA_URL": "s3://data",
-        "AWS_ENDPOINT_URL": "http://minio:9000",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "data",
-        "AWS_SECRET_ACCESS_KEY": "modelyard-data",
-        **environment,
-    }
-    mounted = ["--volume", f"{use_cases}:/use-cases:ro", "--env", "USE_CASES_PATH=/use-cases"] if use_cases else []
-    given = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
-    image = stack.compose("config", "--images", "guard").strip()
-    command = ["docker", "run", "--rm", f"--network={stack.project}_default", *mounted, *given, image, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
-
-
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """The sentence that a step ended with."""
     assert done.returncode not in {0, 3}, done.stdout
@@ -67,14 +43,14 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_wrong_password_is_a_sentence_that_names_the_database(first_loop: Stack) -> None:
-    sentence = said(run_step(first_loop, "load", "--use-case", "loan_approval", password="wrong"))
+    sentence = said(first_loop.run_step("load", "--use-case", "loan_approval", password="wrong"))
     assert "database raw_data on postgres:5432" in sentence
     assert "password authentication failed" in sentence
     assert "wrong" not in sentence
 
 
 def test_a_bucket_that_is_not_there_is_a_sentence_that_names_it(first_loop: Stack) -> None:
-    sentence = said(run_step(first_loop, "load", "--use-case", "loan_approval", DATA_URL="s3://nowhere"))
+    sentence = said(first_loop.run_step("load", "--use-case", "loan_approval", DATA_URL="s3://nowhere"))
     assert "s3://nowhere/loan_approval.csv" in sentence
 
 
@@ -95,15 +71,15 @@ def test_no_room_for_artifacts_is_a_sentence_and_nothing_is_half_there(
 ) -> None:
     arguments = ("--use-case", OWN)
     for step in ("load", "preprocess"):
-        done = run_step(first_loop, step, *arguments, use_cases=own_use_case)
+        done = first_loop.run_step(step, *arguments, use_cases=own_use_case)
         assert done.returncode == 0, done.stderr
     train = ("train", *arguments, "--candidate", "logistic_regression")
-    sentence = said(run_step(first_loop, *train, use_cases=own_use_case))
+    sentence = said(first_loop.run_step(*train, use_cases=own_use_case))
     assert "http://mlflow:5000" in sentence
     trained = f"select count(*) from step_results where use_case = '{OWN}' and step = 'train'"
     assert first_loop.psql("raw_data", trained) == ["0"]
     no_room_for_artifacts.bucket_quota_clear("mlflow")
-    again = run_step(first_loop, *train, use_cases=own_use_case)
+    again = first_loop.run_step(*train, use_cases=own_use_case)
     assert again.returncode == 0, again.stderr
     assert first_loop.psql("raw_data", trained) == ["1"]
 

@@ -253,28 +253,6 @@ def test_models_of_pictures_are_trained_in_an_image_that_is_built_on_demand(stac
     assert stack.psql("raw_data", found) == [f"skin_cancer|{answer['model_version']}"]
 
 
-def test_a_use_case_of_ones_own_runs_without_a_new_image(stack: Stack, tmp_path: Path) -> None:
-    source = (REPOSITORY / "src/modelyard/usecases/loan_approval.py").read_text(encoding="utf-8")
-    own = source.replace('name="loan_approval",\n    title', 'name="own_loans",\n    title')
-    own = own.replace('source="loan_approval.csv"', 'source="own/loans.csv"')
-    (tmp_path / "own_loans.py").write_text(own, encoding="utf-8")
-    tmp_path.chmod(0o755)
-    # Dropped into the bucket, as with MinIO's console.
-    lines = (REPOSITORY / "data" / "loan_approval.csv").read_bytes().splitlines(keepends=True)
-    file = tmp_path / "loans.csv"
-    file.write_bytes(b"".join(lines[:3001]))
-    stack.put_into_bucket("own/loans.csv", file)
-    Stack({**stack.environment, "USE_CASES_PATH": str(tmp_path)}).compose("run", "--rm", "upload")
-    wait_until(lambda: _is_there(stack, "own_loans.load_raw_data"), "the DAG of the own use case", 180)
-    stack.run_loop("own_loans")
-    assert stack.psql("raw_data", "select rows_added from batches where use_case = 'own_loans'") == ["3000"]
-
-
-def _is_there(stack: Stack, dag: str) -> bool:
-    with stack.airflow() as client:
-        return client.get(f"/api/v2/dags/{dag}").status_code == 200
-
-
 def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -> None:
     opened = Stack({**stack.environment, "BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"})  # noqa: S104
     command = ["docker", "compose", "run", "--rm", "--no-deps", "guard"]

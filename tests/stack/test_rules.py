@@ -25,8 +25,10 @@ def mentions(service: dict[str, Any]) -> set[str]:
     return {name for name, _ in VARIABLE.findall(str(service))}
 
 
-def test_what_runs_once_is_what_sets_the_platform_up() -> None:
-    assert {"guard", "migrate", "upload", "airflow-init"} == ONCE
+def test_what_runs_once_is_what_sets_the_platform_up_and_commands() -> None:
+    commands = {name for name, service in SERVICES.items() if service.get("profiles") == ["commands"]}
+    assert commands == {"new"}
+    assert {"guard", "migrate", "upload", "airflow-init"} | commands == ONCE
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
@@ -55,7 +57,7 @@ def test_nothing_starts_before_the_secrets_are_checked(name: str) -> None:
 
 def test_ports_are_published_on_the_address_of_the_settings() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 7
+    assert len(ports) == 8
     assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:${") for port in ports)
 
 
@@ -92,6 +94,7 @@ def test_every_service_has_the_secrets_that_it_needs_and_no_other() -> None:
         "airflow-dag-processor": airflow,
         "airflow-scheduler": airflow | {"PIPELINE_PASSWORD", "DATA_S3_SECRET_KEY"},
         "api": {"API_PASSWORD"},
+        "api-replica": {"API_PASSWORD"},
         "jupyter": {"EXPLORER_PASSWORD", "DATA_S3_SECRET_KEY", "JUPYTER_TOKEN"},
     }
 

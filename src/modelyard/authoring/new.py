@@ -1,6 +1,9 @@
 """`modelyard new`: from a table that nobody has declared to a use-case file, and what to know about it."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
@@ -122,8 +125,9 @@ def _copy(source: str, target: str, *, force: bool) -> None:
             return
         if not force:
             raise BadInput(f"{target} is there already and holds something else: --force writes over it")
-    files.makedirs(files._parent(path), exist_ok=True)
-    files.put_file(source, path)
+    with _allowed():
+        files.makedirs(files._parent(path), exist_ok=True)
+        files.put_file(source, path)
 
 
 def _free_file(name: str, settings: Settings, *, force: bool) -> Path:
@@ -151,11 +155,22 @@ def _check_name(name: str, file: Path, settings: Settings, *, force: bool) -> No
 
 def _write(file: Path, text: str) -> None:
     """Writes a use case that can be used, or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".new")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
+    with _allowed():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
     find_use_cases(file.parent)
+
+
+@contextmanager
+def _allowed() -> Iterator[None]:
+    """Says in a sentence that a file may not be written."""
+    try:
+        yield
+    except PermissionError as error:
+        user = f"user {os.getuid()} may not write there (in a container, HOST_UID and HOST_GID say who that is)"
+        raise BadInput(f"{error.filename}: {user}") from error
 
 
 def _shown(file: Path) -> Path:
