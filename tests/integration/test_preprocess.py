@@ -192,7 +192,8 @@ def test_texts_come_through_unharmed(raw: RawStore, clean: CleanStore, file: Pat
     snapshot_id = preprocess(use_case, raw, clean).snapshot_id
     frames = [clean.frame(use_case, snapshot_id, part) for part in PARTS]
     found = {key: odd for frame in frames for key, odd in frame["kind"].items()}
-    assert found == {f"k{n}": odd for n, odd in enumerate(texts)}
+    # But for blanks around them, which mean nothing.
+    assert found == {f"k{n}": odd.strip(" ") for n, odd in enumerate(texts)}
 
 
 def test_records_are_fetched_by_pages(
