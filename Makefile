@@ -13,6 +13,8 @@ export MODELYARD_HOME
 
 VENV := .venv
 BIN := $(VENV)/bin
+# An environment of its own: it is there in seconds, as nothing in it is compiled and what fits networks is not in it.
+CHECK := .tools/check
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # No list names an index: packages come from wherever this machine gets them.
@@ -43,11 +45,11 @@ down-local: $(VENV)/.local ## Stop the native processes; the data stays
 	@$(BIN)/modelyard down-local
 
 .PHONY: check
-check: $(VENV)/.dev ## Lint, check formatting, types and architecture; changes nothing
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+check: $(CHECK)/.installed ## Lint, check formatting, types and architecture; changes nothing
+	@$(CHECK)/bin/ruff check .
+	@$(CHECK)/bin/ruff format --check .
+	@$(CHECK)/bin/mypy
+	@PYTHONPATH=src $(CHECK)/bin/lint-imports
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
@@ -90,6 +92,7 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
 
 .PHONY: clean
 clean: ## Remove all local state (MODELYARD_HOME) and the environment
@@ -111,9 +114,13 @@ $(VENV)/.tensorflow: requirements/local-tensorflow.txt $(VENV)/.local
 	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/local-tensorflow.txt
 	@touch $@
 
-$(VENV)/.python: | $(UV)
+$(CHECK)/.installed: requirements/check.txt $(CHECK)/.python
+	@$(UV) pip install -q --python $(CHECK) --require-hashes -r requirements/check.txt
+	@touch $@
+
+$(VENV)/.python $(CHECK)/.python: | $(UV)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
-	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(VENV)
+	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(@D)
 	@touch $@
 
 .tools/uv/bin/uv: requirements/uv.txt
