@@ -17,6 +17,8 @@ BIN := $(VENV)/bin
 CHECK := .tools/check
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
+# Most tests wait for something. Each process has servers of its own; a module's tests share some, and stay together.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 # No list names an index: packages come from wherever this machine gets them.
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
@@ -53,11 +55,11 @@ check: $(CHECK)/.installed ## Lint, check formatting, types and architecture; ch
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/python -m pytest -m "not long"
+	@$(PYTEST) -m "not long"
 
 .PHONY: test-all
 test-all: $(VENV)/.dev ## Run the tests and those that take many minutes; all but those of the platform in containers
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 .PHONY: browser
 browser: ## Install a browser for the tests, where this can be done

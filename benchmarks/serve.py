@@ -24,7 +24,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import wrk
+from benchmarks import goals, wrk
 from benchmarks.serve_model import ROWS, USE_CASE, fit_pipeline, make_frame, make_record, write_package
 from benchmarks.serve_registry import ServedRegistry
 from modelyard.local.postgres import Postgres, embedded_postgres
@@ -183,7 +183,6 @@ def _measure_ours(
     with running(["-m", "services.api"], f"http://127.0.0.1:{port}/ready", **settings) as process:
         noop_url = _url(noop_port)
         measured = _measure_rates(url, noop_url, inputs, seconds)
-        measured["worker_mb"] = memory_mb(process.pid)
         measured |= _measure_half_load(url, noop_url, inputs, seconds, measured["durable_rate"] / 2)
         measured |= _measure_swap(url, registry, inputs, seconds, measured["durable_rate"] / 2)
         measured |= _measure_memory(process.pid, url, inputs, many_requests, measured["durable_many_rate"])
@@ -259,11 +258,11 @@ def _post_and_swap(
 
 
 def _measure_memory(pid: int, url: str, inputs: Inputs, many_requests: int, rate: float) -> Numbers:
-    done = 0
+    before, done = memory_mb(pid), 0
     while done < many_requests:
         left = (many_requests - done) / rate
         done += wrk.post(url, inputs.single, MANY_CONNECTIONS, max(1, left)).requests
-    return {"worker_mb_after": memory_mb(pid), "requests_before_that": done}
+    return {"worker_mb": before, "worker_mb_after": memory_mb(pid), "requests_before_that": done}
 
 
 def _measure_start(port: int, inputs: Inputs, settings: Mapping[str, object]) -> Numbers:
@@ -325,40 +324,28 @@ def ratios(measured: Numbers) -> Numbers:
 
 def show(measured: Numbers) -> Table:
     """The measurement as a table."""
-    held = ratios(measured)
-    title = f"Serving: a forest of 100 trees, 11 features, {CONNECTIONS} connections"
-    table = Table("", "measured", "ratio", "goal", title=title)
-    peer = measured.get("mlflow_serve_rate")
-    rows = [
-        ("mlflow models serve, requests/s", _number(peer), "", ""),
-        ("an API that does nothing", _number(measured["noop_rate"]), "", ""),
-        ("durable /predict", _number(measured["durable_rate"]), "", ""),
-        ("  over mlflow models serve", "", _number(held.get("durable_over_mlflow_serve"), 1), "75"),
-        ("  over nothing", "", _number(held["durable_over_noop"], 2), "0.65"),
-        (f"  at {MANY_CONNECTIONS} connections", _number(measured["durable_many_rate"]), "", ""),
-        ("  nothing at as many", _number(measured["noop_many_rate"]), "", ""),
-        ("p99 at half the load, ms", _number(measured["half_load_p99_ms"], 1), "", "25"),
-        ("  over nothing at the same load", "", _number(held["p99_over_noop"], 2), "3"),
-        ("p99 with a swap, ms", _number(measured["swap_p99_ms"], 1), "", ""),
-        (
-            "  over before; failed",
-            f"{measured['swap_failed_requests']:.0f}",
-            _number(held["swap_p99_over_before"], 2),
-            "2; 0",
-        ),
-        (f"batches of {BATCH_ROWS} rows, rows/s", _number(measured["batch_rows_rate"]), "", ""),
-        ("  over single requests", "", _number(held["batch_over_single"], 1), "10"),
-        ("start to first answer, s", _number(measured["start_seconds"], 2), "", "3"),
-        ("memory, MB", _number(measured["worker_mb"]), "", "250"),
-        (f"  after {measured['requests_before_that']:,.0f} requests", _number(measured["worker_mb_after"]), "", "flat"),
-    ]
-    for row in rows:
-        table.add_row(*row)
+    table = Table("", "measured", title="Serving: a forest of 100 trees, 11 features")
+    for title, name, digits in (
+        (f"mlflow models serve, {CONNECTIONS} connections, requests/s", "mlflow_serve_rate", 0),
+        ("an API that does nothing", "noop_rate", 0),
+        ("durable /predict", "durable_rate", 0),
+        ("  its p99, ms", "durable_p99_ms", 1),
+        (f"an API that does nothing, {MANY_CONNECTIONS} connections", "noop_many_rate", 0),
+        ("durable /predict", "durable_many_rate", 0),
+        (f"batches of {BATCH_ROWS:,} records, {BATCH_CONNECTIONS} connections, records/s", "batch_rows_rate", 0),
+        ("half the load of durable /predict, requests/s", "half_load_rate", 0),
+        ("  its p99, ms", "half_load_p99_ms", 1),
+        ("  that of an API that does nothing, ms", "noop_half_load_p99_ms", 1),
+        ("  p99 before a swap, ms", "swap_p99_before_ms", 1),
+        ("  p99 with a swap, ms", "swap_p99_ms", 1),
+        ("  failed requests", "swap_failed_requests", 0),
+        ("memory of the worker, MB", "worker_mb", 0),
+        (f"  after {measured['requests_before_that']:,.0f} more requests", "worker_mb_after", 0),
+        ("start to first answer, s", "start_seconds", 2),
+    ):
+        value = f"{measured[name]:,.{digits}f}" if name in measured else "not measured"
+        table.add_row(title, value)
     return table
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return "not measured" if value is None else f"{value:,.{digits}f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -370,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen: Any = parser.parse_args(arguments)
     measured = measure(chosen.seconds, chosen.requests, with_peer=not chosen.no_peer)
     Console().print(show(measured))
-    Console().print_json(data={"measured": measured, "ratios": ratios(measured)})
+    goals.show(ratios(measured))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from services.api.door import Door
 from services.api.errors import answer_errors_in_one_form
 from services.api.logs import log_as
 from services.api.openapi import Document
-from services.api.registry_watch import ModelSource
+from services.api.proven import ModelSource
 from services.api.routes import add_routes
 from services.api.service import running
 from services.api.serving import Models

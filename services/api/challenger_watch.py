@@ -6,10 +6,9 @@ import threading
 from collections.abc import Mapping
 
 from modelyard.errors import ModelyardError, StepFailed
-from modelyard.models.compiled import PACKAGE_FILES
 from services.api.model_cache import ModelCache
-from services.api.registry_watch import ModelSource, in_loop, load_proven
-from services.api.serving import ServedVersion
+from services.api.proven import ModelSource, fetched
+from services.api.registry_watch import in_loop
 from services.api.shadow import Challenger, Shadows
 
 LOGGER = logging.getLogger(__name__)
@@ -71,18 +70,17 @@ class ChallengerWatch:
             self._noted[use_case] = version
             self._note(use_case, Challenger(version, f"version {version} is being fetched"))
         try:
-            with self._cache.staging(use_case) as staged:
-                self._source.download(use_case, version, staged, PACKAGE_FILES)
-                served = ServedVersion(version, load_proven(use_case, staged))
+            with fetched(self._source, self._cache, use_case, version) as (served, _):
+                detail = f"version {version} has proven itself on its example"
+                challenger = Challenger(version, detail, served)
         except StepFailed as error:
-            self._taken[use_case] = version
-            self._note(use_case, Challenger(version, f"version {version} cannot be asked: {error}"))
+            challenger = Challenger(version, f"version {version} cannot be asked: {error}")
         except (ModelyardError, OSError) as error:
             # Nothing is known to be wrong with the model: it is tried again at the next look.
             self._note(use_case, Challenger(version, f"version {version} cannot be fetched yet: {error}"))
-        else:
-            self._taken[use_case] = version
-            self._note(use_case, Challenger(version, f"version {version} has proven itself on its example", served))
+            return
+        self._taken[use_case] = version
+        self._note(use_case, challenger)
 
     def _note(self, use_case: str, challenger: Challenger) -> None:
         in_loop(self._loop, self._shadows.challenge, use_case, challenger)

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 from modelyard.contract import IDENTIFIER
 from modelyard.errors import ModelyardError, StepFailed
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel, UnusableModel
+from modelyard.models.compiled import UnusableModel
 from modelyard.stores.registry import Offered
 from services.api.model_cache import ModelCache
+from services.api.proven import ModelSource, fetched, load_proven
 from services.api.serving import Models, ServedVersion
 
 LOGGER = logging.getLogger(__name__)
@@ -21,16 +21,6 @@ LOGGER = logging.getLogger(__name__)
 NOT_ASKED = "the registry has not been asked yet"
 ANSWERS = "answers"
 VERSIONS_IN_MEMORY = 2
-
-
-class ModelSource(Protocol):
-    """Where models come from: the registry, as far as the API needs it."""
-
-    def offered(self) -> dict[str, Offered]:
-        """Every registered use case, with its versions in production and at the gate."""
-
-    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
-        """Fetches files of a version into a folder."""
 
 
 class RegistryWatch:
@@ -77,7 +67,7 @@ class RegistryWatch:
 
     def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
         try:
-            served = ServedVersion(version, load_proven(use_case, folder))
+            served = load_proven(use_case, version, folder)
         except UnusableModel as error:
             LOGGER.warning("%s: version %d in the cache cannot be used: %s", use_case, version, error)
             return
@@ -139,12 +129,10 @@ class RegistryWatch:
 
     def _fetch(self, use_case: str, version: int) -> ServedVersion:
         """Always from the registry: a folder in the cache may be of another registry's version of that number."""
-        with self._cache.staging(use_case) as staged:
-            self._source.download(use_case, version, staged, PACKAGE_FILES)
-            served = ServedVersion(version, load_proven(use_case, staged))
+        with fetched(self._source, self._cache, use_case, version) as (served, staged):
             with _cache_trouble(use_case, version):
                 self._cache.put(use_case, version, staged)
-        return served
+            return served
 
     def _serve(self, use_case: str, served: ServedVersion) -> None:
         others = [proven for proven in self._proven.get(use_case, []) if proven is not served]
@@ -181,16 +169,3 @@ def _cache_trouble(use_case: str, version: int) -> Iterator[None]:
     except OSError as error:
         # It answers from memory all the same.
         LOGGER.warning("%s: version %d cannot be kept for the next start: %s", use_case, version, error)
-
-
-def load_proven(use_case: str, folder: Path) -> CompiledModel:
-    """A model from a folder, after it has answered its example as at training.
-
-    Raises:
-        UnusableModel: It cannot be used, belongs to another use case, or answers otherwise; the message says which.
-    """
-    model = CompiledModel.load(folder)
-    if model.contract.use_case != use_case:
-        raise UnusableModel(f"its contract is that of {model.contract.use_case}, not of {use_case}")
-    model.prove()
-    return model

@@ -24,7 +24,8 @@ from services.api.housekeeping import keep_house
 from services.api.idempotency import Repeats
 from services.api.model_cache import ModelCache
 from services.api.prediction_log import PredictionLog
-from services.api.registry_watch import ModelSource, RegistryWatch
+from services.api.proven import ModelSource
+from services.api.registry_watch import RegistryWatch
 from services.api.serving import Models
 from services.api.shadow import Shadows
 from services.api.spool import MEGABYTE, Spool
@@ -144,9 +145,20 @@ async def running(
         house = keep_house(lines, url, settings.api_idempotency_seconds)
         work = [drain.run(), heartbeat.run(), shadows.run(), house]
         tasks = [asyncio.create_task(each) for each in work]
-        batches = asyncio.Semaphore(BATCHES_AT_A_TIME)
-        parts = (settings, models, log, drain, batches, repeats, shadows, traffic, heartbeat, watch, lines, url)
-        service = Service(*parts)
+        service = Service(
+            settings=settings,
+            models=models,
+            log=log,
+            drain=drain,
+            batches=asyncio.Semaphore(BATCHES_AT_A_TIME),
+            repeats=repeats,
+            shadows=shadows,
+            traffic=traffic,
+            heartbeat=heartbeat,
+            watch=watch,
+            lines=lines,
+            database_url=url,
+        )
         tasks.append(asyncio.create_task(service.observe_on()))
         yield service
         watch.stop()

@@ -67,7 +67,6 @@ def _read_json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
-# Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
 def _check_hashes(text: str) -> str:
     # A key as it is would lock everybody out, and a comma alone would let everybody in.
     if text and not all(re.fullmatch("[0-9a-fA-F]{64}", each.strip()) for each in text.split(",")):
@@ -75,6 +74,7 @@ def _check_hashes(text: str) -> str:
     return text
 
 
+# Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
 PlatformServices = Annotated[dict[str, PlatformService], NoDecode, BeforeValidator(_read_json)]
 
 

@@ -8,6 +8,7 @@ or an API that polls and fetches three files, need not spend. Whatever writes go
 import logging
 import re
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -331,9 +332,12 @@ def _version(answer: Mapping[str, Any]) -> Version:
 
 def _log_data(mlflow: Any, training: Training, contract: Contract, part: str, frame: Any) -> None:
     snapshot = training.tags["snapshot_id"]
-    data = mlflow.data.from_pandas(
-        frame, name=f"{training.use_case} {part}", targets=contract.target.name, digest=snapshot
-    )
+    with warnings.catch_warnings():
+        # Of columns of whole numbers it says what a missing one would do; what models take is in their signature.
+        warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)
+        data = mlflow.data.from_pandas(
+            frame, name=f"{training.use_case} {part}", targets=contract.target.name, digest=snapshot
+        )
     mlflow.log_input(data, context=part, tags={"snapshot_id": snapshot})
 
 

@@ -1,0 +1,77 @@
+"""What Modelyard wants to reach, and the one table in which a run is held against it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+# Markdown has a row on one line.
+WIDTH = 200
+
+
+class Goal(NamedTuple):
+    """What is wanted of a ratio.
+
+    Attributes:
+        ratio: Its name in `bench.json`.
+        title: What it is.
+        least: It should not be below that.
+        most: It should not be above that.
+    """
+
+    ratio: str
+    title: str
+    least: float | None = None
+    most: float | None = None
+
+    def __str__(self) -> str:
+        """The goal in words; empty where there is none."""
+        if self.least is not None:
+            return f"at least {self.least:g}"
+        return "" if self.most is None else f"at most {self.most:g}"
+
+    def is_reached(self, value: float) -> bool | None:
+        """Whether a value reaches the goal; None: there is no goal."""
+        if self.least is not None:
+            return value >= self.least
+        return None if self.most is None else value <= self.most
+
+
+GOALS = (
+    Goal("load_over_pandas_to_sql", "`modelyard load` ÷ `read_csv` + `to_sql` with defaults, in speed", least=15),
+    Goal("load_over_bare_copy", "`modelyard load` ÷ a bare COPY of the same file into a keyed table, in speed"),
+    Goal("load_peak_mb", "peak memory of the load, MB", most=400),
+    Goal("load_peak_mb_of_five_times_the_rows", "the same with five times the records, MB", most=400),
+    Goal("preprocess_time_for_10_times_the_rows", "preprocess of ten times the records, in time", most=10),
+    Goal("preprocess_time_for_100_times_the_rows", "preprocess of a hundred times the records, in time", most=100),
+    Goal("credit_risk_seconds", "load, preprocess and train 150 000 borrowers, s", most=60),
+    Goal("loop_seconds", "the loop from trigger to served on a warm machine, s", most=60),
+    Goal("durable_over_mlflow_serve", "durable `/predict` ÷ `mlflow models serve`, 16 connections", least=75),
+    Goal("durable_over_noop", "durable `/predict` ÷ an API that does nothing, 16 connections", least=0.65),
+    Goal("p99_over_noop", "p99 at half the load ÷ that of an API that does nothing", most=3),
+    Goal("half_load_p99_ms", "p99 at half the load, ms", most=25),
+    Goal("swap_p99_over_before", "p99 with a swap ÷ before", most=2),
+    Goal("swap_failed_requests", "failed requests of those", most=0),
+    Goal("batch_over_single", "rows/s in batches of 10 000 ÷ single requests at full concurrency", least=10),
+    Goal("start_seconds", "start to first answer with the model in the cache, s", most=3),
+    Goal("worker_mb", "memory of a worker, MB", most=250),
+    Goal("worker_mb_after", "the same after 1 000 000 requests, MB", most=250),
+)
+
+
+def show(ratios: Mapping[str, float]) -> None:
+    """Prints what a run measured beside what is wanted, as a table in Markdown."""
+    table = Table("what", "`ratios` in bench.json", "measured", "goal", "reached", box=box.MARKDOWN)
+    for goal in GOALS:
+        if goal.ratio in ratios:
+            value = ratios[goal.ratio]
+            table.add_row(goal.title, f"`{goal.ratio}`", f"{value:.3g}", str(goal), _word(goal.is_reached(value)))
+    Console(width=WIDTH).print(table)
+
+
+def _word(is_reached: bool | None) -> str:
+    if is_reached is None:
+        return ""
+    return "yes" if is_reached else "no"
