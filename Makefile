@@ -19,6 +19,9 @@ CHECK := .tools/check
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something. Each process has servers of its own; a module's tests share some, and stay together.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# $(call system-package,NAME,what is so without it): Debian's package, where it can be installed.
+system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
+	apt-get install -y -q --no-install-recommends $(1) >/dev/null; } || echo "$(1) cannot be installed here: $(2)" >&2
 # No list names an index: packages come from wherever this machine gets them.
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
@@ -64,18 +67,18 @@ test-all: $(VENV)/.dev ## Run the tests and those that take many minutes; all bu
 .PHONY: browser
 browser: ## Install a browser for the tests, where this can be done
 	@for name in chromium chromium-browser google-chrome; do ! command -v $$name >/dev/null || exit 0; done; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends chromium >/dev/null; \
-	else \
-		echo "no browser can be installed here: the tests that need one will be skipped" >&2; \
-	fi
+	$(call system-package,chromium,the tests that need a browser will be skipped)
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the pictures of the frontend that runs, for docs/images (USE_CASES="one two")
 	@$(BIN)/python -m tests.screenshots "http://127.0.0.1:$${FRONTEND_PORT:-8501}" $(USE_CASES)
 
+.PHONY: wrk
+wrk: ## Install the client of the benchmarks, where this can be done
+	@command -v wrk >/dev/null || $(call system-package,wrk,serving will not be measured)
+
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
+bench: wrk $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
 	@$(BIN)/python -m benchmarks.run
 
 .PHONY: lock
