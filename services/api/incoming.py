@@ -33,10 +33,10 @@ class Incoming:
         records: How many records were answered.
     """
 
-    __slots__ = ("_headers", "_scope", "content_type", "is_batch", "path", "records", "started", "use_case", "version")
+    __slots__ = ("_headers", "_scope", "_started", "content_type", "is_batch", "path", "records", "use_case", "version")
 
     def __init__(self, scope: Scope) -> None:
-        self.started = time.perf_counter()
+        self._started = time.perf_counter()
         self.path: str = scope["path"]
         rest = self.path[len(PATH) :].rstrip("/")
         self.is_batch = rest.endswith(BATCH)
@@ -50,7 +50,7 @@ class Incoming:
     @property
     def seconds(self) -> float:
         """How long ago it came."""
-        return time.perf_counter() - self.started
+        return time.perf_counter() - self._started
 
     @property
     def idempotency_key(self) -> str | None:

@@ -10,7 +10,8 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 
@@ -30,6 +31,7 @@ TABLE = "predictions"
 COMMITS_AT_ONCE = 2
 
 Settle = Callable[[bool | Exception], None]
+Outcome = TypeVar("Outcome")
 
 
 class Waiting(NamedTuple):
@@ -120,7 +122,7 @@ class PredictionLog:
             NotKept: They may not be; the message says why.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.add(kept, settler(future))
+        self.add(kept, partial(settle, future))
         return await future
 
     def database_is_back(self) -> None:
@@ -248,19 +250,15 @@ class PredictionLog:
         self.trouble = sentence
 
 
-def settler(future: "asyncio.Future[bool]") -> Settle:
-    """What tells a future how its rows fared."""
-
-    def settle(outcome: bool | Exception) -> None:
-        # A client that left has cancelled its request.
-        if future.done():
-            return
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-    return settle
+def settle(future: "asyncio.Future[Outcome]", outcome: Outcome | Exception) -> None:
+    """Tells who waits for a future what has come of it, or why nothing has."""
+    # A client that left has cancelled its request.
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _is_kept(kept: Kept, claimed: set[str]) -> bool:

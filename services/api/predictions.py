@@ -6,7 +6,6 @@ that is done here.
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from services.api.errors import (
 )
 from services.api.idempotency import Asked
 from services.api.incoming import ClientLeft, Incoming, new_request_id
+from services.api.prediction_log import settle
 from services.api.questions import JSON, Question
 from services.api.rows import Kept, Row
 from services.api.service import Service
@@ -55,16 +55,16 @@ async def predict(service: Service, scope: Scope, receive: Receive, send: Send) 
         async with asyncio.timeout(service.settings.api_request_seconds):
             body = await _answer(service, incoming, receive)
     except RequestError as error:
-        await _send_error(service, incoming, error, answer_to(error), scope, receive, send)
+        await _refusal(service, incoming, error)(scope, receive, send)
     except TimeoutError:
         late = TooSlow("the request was not answered in time (API_REQUEST_SECONDS)")
-        await _send_error(service, incoming, late, answer_to(late), scope, receive, send)
+        await _refusal(service, incoming, late)(scope, receive, send)
     except ClientLeft:
         _note(incoming, "left")
     except Exception as caught:
         # The request's outermost edge.
         LOGGER.exception("a prediction failed")
-        await _send_error(service, incoming, caught, unexpected(), scope, receive, send)
+        await _refusal(service, incoming, caught)(scope, receive, send)
     else:
         await _send(body, send)
         _note(incoming, metrics.ANSWERED)
@@ -104,11 +104,11 @@ async def _single(
             row, content = _said(served, question, answer, incoming.seconds)
         except Exception as error:  # noqa: BLE001 - told to the request, which logs it
             # The callback's outermost edge: no request may wait for ever.
-            _fail(future, error)
+            settle(future, error)
             return
         sent = to_json(content)
         claim = asked.claim(row.request_id, sent) if asked else None
-        service.log.add(Kept((row,), claim), lambda outcome: _settle(future, sent, row.request_id, outcome))
+        service.log.add(Kept((row,), claim), lambda outcome: settle(future, _answered(sent, row, outcome)))
 
     served.ask(question, tell)
     answered = await future
@@ -126,17 +126,8 @@ def _said(
     return row, answer_content(served, row.request_id, question, answer)
 
 
-def _settle(future: "asyncio.Future[Answered]", body: bytes, request_id: str, outcome: bool | Exception) -> None:
-    if isinstance(outcome, Exception):
-        _fail(future, outcome)
-    elif not future.done():
-        future.set_result(Answered(body, outcome, (request_id,)))
-
-
-def _fail(future: "asyncio.Future[Answered]", error: Exception) -> None:
-    # A client that left has cancelled its request.
-    if not future.done():
-        future.set_exception(error)
+def _answered(body: bytes, row: Row, outcome: bool | Exception) -> Answered | Exception:
+    return outcome if isinstance(outcome, Exception) else Answered(body, outcome, (row.request_id,))
 
 
 async def _batch(
@@ -179,31 +170,27 @@ async def _send(body: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send_error(
-    service: Service,
-    incoming: Incoming,
-    error: Exception,
-    response: Response,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> None:
+def _refusal(service: Service, incoming: Incoming, error: Exception) -> Response:
+    """Counts and logs a request that gets no answer; what is returned tells the client why."""
     request_id = new_request_id()
+    if isinstance(error, RequestError):
+        response, outcome = answer_to(error), error.outcome
+    else:
+        response, outcome = unexpected(), "failed"
     response.headers["X-Request-ID"] = request_id
-    await response(scope, receive, send)
-    outcome = error.outcome if isinstance(error, RequestError) else "failed"
     _note(incoming, outcome)
     facts = _facts(incoming, response.status_code) | {"request_id": request_id, "outcome": outcome}
     if response.status_code >= 500:
         LOGGER.warning("%s is not answered: %s", incoming.path, error, extra=facts)
     elif service.settings.api_log_rejected:
         LOGGER.info("%s is rejected: %s", incoming.path, error, extra=facts)
+    return response
 
 
 def _note(incoming: Incoming, outcome: str) -> None:
     # A name that no use case has would be a series of its own for each mistake.
     use_case = incoming.use_case if incoming.version else ""
-    metrics.note_request(use_case, incoming.version, outcome, time.perf_counter() - incoming.started)
+    metrics.note_request(use_case, incoming.version, outcome, incoming.seconds)
 
 
 def _facts(incoming: Incoming, status: int) -> dict[str, Any]:
