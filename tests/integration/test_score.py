@@ -199,6 +199,17 @@ def test_stopped_after_the_first_page_was_logged_and_before_it_was_written(
     assert count(raw_engine, "predictions") == 10
 
 
+def test_what_was_scored_is_not_counted_among_the_answers_of_the_api(
+    use_case: UseCase, platform: Platform, raw_engine: Engine, tmp_path: Path
+) -> None:
+    run(use_case, platform, write(tmp_path / "in.csv", 10), tmp_path / "out.csv", log=True)
+    assert platform.raw.counts(use_case.name)["predictions"] == 0
+    with raw_engine.begin() as connection:
+        connection.execute(text("update predictions set role = 'shadow' where record_key = '1'"))
+        connection.execute(text("update predictions set role = 'production' where record_key in ('2', '3')"))
+    assert platform.raw.counts(use_case.name)["predictions"] == 2
+
+
 def test_a_source_that_changed_meanwhile_is_not_mixed(use_case: UseCase, platform: Platform, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", MANY)
 

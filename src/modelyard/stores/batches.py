@@ -26,7 +26,6 @@ LOGGER = logging.getLogger(__name__)
 OWN_COLUMNS = ("record_key", "revision", "batch_id", "line")
 # Those of them that come with each record; the others are the same for the whole batch.
 SENT_COLUMNS = ("record_key", "line")
-REJECTED_RECORDS = "rejected_records"
 REJECTED_COLUMNS = ("batch_id", "use_case", "source", "line", "column_name", "reason", "record")
 # Records of a use case that has some already wait in this table to be merged with them.
 STAGED_RECORDS = "staged_records"
@@ -154,7 +153,7 @@ class _Addition:
         """Merges the records with those that are there, and keeps the rejected ones."""
         accepted = self._read - self._rejected
         added, revised = self._merge() if self._merges else (accepted, 0)
-        copy = statement("copy_in", table=REJECTED_RECORDS, columns=", ".join(REJECTED_COLUMNS))
+        copy = statement("copy_in", table="rejected_records", columns=", ".join(REJECTED_COLUMNS))
         copy_in(self._connection, copy, self._rejected_rows())
         self._run("analyze", table=quoted(self._connection, self._use_case.data_name))
         return Batch(

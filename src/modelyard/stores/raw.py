@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from modelyard.records import Records
 from modelyard.stores import tables
-from modelyard.stores.batches import OWN_COLUMNS, REJECTED_RECORDS, Batch, add_batch, find_batch
+from modelyard.stores.batches import OWN_COLUMNS, Batch, add_batch, find_batch
 from modelyard.stores.copying import copy_out, from_csv
 from modelyard.stores.database import quoted, statement, transaction
 from modelyard.usecase import UseCase
@@ -43,6 +43,8 @@ class RawStore:
     def counts(self, use_case: str, data_name: str | None = None) -> dict[str, int]:
         """How many rows there are of a use case: revisions of records (`raw`), `rejected` records, `predictions`.
 
+        Predictions are the answers of the API; what challengers and scorings said is in the same table and not counted.
+
         Args:
             use_case: Its name.
             data_name: What its records are kept under; None: its name.
@@ -54,8 +56,8 @@ class RawStore:
             records = data_name or use_case
             return {
                 "raw": _count_records(connection, records),
-                "rejected": _count_of_use_case(connection, REJECTED_RECORDS, records),
-                "predictions": _count_of_use_case(connection, "predictions", use_case),
+                "rejected": _count(connection, "count_rejected", records),
+                "predictions": _count(connection, "count_predictions", use_case),
             }
 
     def find_batch(self, use_case: UseCase, sha256: str) -> Batch | None:
@@ -119,8 +121,8 @@ def _count_records(connection: Connection, use_case: str) -> int:
     return int(connection.execute(statement("count_rows", table=quoted(connection, use_case))).scalar_one())
 
 
-def _count_of_use_case(connection: Connection, table: str, use_case: str) -> int:
-    return int(connection.execute(statement("count_of_use_case", table=table), {"use_case": use_case}).scalar_one())
+def _count(connection: Connection, name: str, use_case: str) -> int:
+    return int(connection.execute(statement(name), {"use_case": use_case}).scalar_one())
 
 
 def _batches(connection: Connection, use_case: str) -> list[list[str]]:
