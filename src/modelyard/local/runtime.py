@@ -23,6 +23,7 @@ from modelyard.local.airflow import (
     migrate_airflow,
     reachable,
 )
+from modelyard.local.locks import lock_at_once, open_lock, run_folder
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.processes import ProcfileProcesses, free_ports
 from modelyard.local.progress import Progress
@@ -45,6 +46,7 @@ PURPOSES = {
     "API": "predictions for programs, with their documentation",
 }
 
+LOCK = "platform.lock"
 HEALTHY_SECONDS = 240
 HEALTH_REQUEST_SECONDS = 5
 POLL_SECONDS = 0.25
@@ -195,8 +197,8 @@ def repository() -> Path:
 
 def holder_of(home: Path) -> Holder | None:
     """Who holds the services of a home now, if anybody does."""
-    with _lock_file(home).open("a") as lock:
-        if _lock_at_once(lock.fileno(), fcntl.LOCK_SH):
+    with open_lock(home, LOCK) as lock:
+        if lock_at_once(lock, fcntl.LOCK_SH):
             return None
     try:
         return Holder.model_validate_json(_facts_file(home).read_text(encoding="utf-8"))
@@ -313,9 +315,9 @@ def _wait_until_healthy(
 @contextmanager
 def _held(home: Path, holder: Holder) -> Iterator[None]:
     """Holds a home: its services run once."""
-    with _lock_file(home).open("a") as lock:
+    with open_lock(home, LOCK) as lock:
         deadline = time.monotonic() + LOCK_SECONDS
-        while not _lock_at_once(lock.fileno(), fcntl.LOCK_EX):
+        while not lock_at_once(lock):
             if time.monotonic() > deadline:
                 raise BadInput(_held_by_another(home))
             time.sleep(POLL_SECONDS)
@@ -332,29 +334,8 @@ def _held_by_another(home: Path) -> str:
     return f"{who} runs in {home} already: wait until it is done, or choose another MODELYARD_HOME"
 
 
-def _lock_at_once(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _lock_file(home: Path) -> Path:
-    return _run_folder(home) / "platform.lock"
-
-
 def _facts_file(home: Path) -> Path:
-    return _run_folder(home) / "platform.json"
-
-
-def _run_folder(home: Path) -> Path:
-    folder = home / "run"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
-    return folder
+    return run_folder(home) / "platform.json"
 
 
 def _write_facts(home: Path, holder: Holder) -> None:

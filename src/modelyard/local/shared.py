@@ -3,8 +3,8 @@
 Who uses it is told by locks, not by a counter: a lock ends with its process, however that ends. What killed users leave
 behind is stopped by the home's guard (`guard.py`), or found, used and stopped by the next user.
 
-Three kinds of lock files in `home/run`, never deleted: `<server>.lock` is held by who starts or stops the server,
-`<server>.users` by all who use it, `guard.lock` by the guard.
+Three kinds of locks: `<server>.lock` is held by who starts or stops the server, `<server>.users` by all who use it,
+`guard.lock` by the guard.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from modelyard.errors import BadInput
+from modelyard.local.locks import lock_at_once, open_lock
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Server(Stoppable, Protocol):
 def alone(home: Path, name: str) -> Iterator[IO[str]]:
     """One at a time starts, stops or looks at the server of that name; waits for who does."""
     with _server_lock(home, name) as lock:
-        if not wait_until(lambda: _lock_at_once(lock), SOON_SECONDS):
+        if not wait_until(lambda: lock_at_once(lock), SOON_SECONDS):
             LOGGER.info("waiting for another process, which is starting or stopping %s", name)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
@@ -79,7 +79,7 @@ def shared(server: Server, home: Path) -> Iterator[None]:
         finally:
             with alone(home, server.name):
                 fcntl.flock(users, fcntl.LOCK_UN)
-                if _lock_at_once(users):
+                if lock_at_once(users):
                     server.stop()
 
 
@@ -109,7 +109,7 @@ def stop_unused(home: Path, server: Stoppable) -> bool:
         Whether it is used, or just being started or stopped.
     """
     with _server_lock(home, server.name) as lock, _users_lock(home, server.name) as users:
-        if not (_lock_at_once(lock) and _lock_at_once(users)):
+        if not (lock_at_once(lock) and lock_at_once(users)):
             return True
         server.stop()
         return False
@@ -177,53 +177,28 @@ def size_of(log: Path) -> int:
 def _call_the_guard(home: Path) -> None:
     """Starts the home's guard if there is none. Its lock is taken here and handed on: there is never a second."""
     with _guard_lock(home) as lock:
-        if _lock_at_once(lock):
+        if lock_at_once(lock):
             command = [sys.executable, "-P", "-m", "modelyard.local.guard", str(home), str(lock.fileno())]
             start_detached(command, home / "logs" / "guard.log", folder=home, keep_open=[lock.fileno()])
 
 
 def _guard_lock(home: Path) -> IO[str]:
-    return _open(_run_folder(home) / "guard.lock")
+    return open_lock(home, "guard.lock")
 
 
 def _users_lock(home: Path, name: str) -> IO[str]:
-    return _open(_run_folder(home) / f"{name}.users")
+    return open_lock(home, f"{name}.users")
 
 
 def _server_lock(home: Path, name: str) -> IO[str]:
-    return _open(_run_folder(home) / f"{name}.lock")
-
-
-def _run_folder(home: Path) -> Path:
-    folder = home / "run"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
-    return folder
-
-
-def _open(lock: Path) -> IO[str]:
-    try:
-        return lock.open("a")
-    except PermissionError as error:
-        raise BadInput(f"{lock} is another user's: work as that user, or in a MODELYARD_HOME of your own") from error
+    return open_lock(home, f"{name}.lock")
 
 
 def _is_only_guarded(home: Path, name: str) -> bool:
     with alone(home, name), _guard_lock(home) as guard:
-        return not _has_users(home, name) and not _lock_at_once(guard)
+        return not _has_users(home, name) and not lock_at_once(guard)
 
 
 def _has_users(home: Path, name: str) -> bool:
     with _users_lock(home, name) as users:
-        return not _lock_at_once(users)
-
-
-def _lock_at_once(file: IO[str]) -> bool:
-    """Takes an exclusive lock, which ends when the file is closed; False: another holds one."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return not lock_at_once(users)
