@@ -18,11 +18,12 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.local import account
 from modelyard.local.account import Account
 from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres, running_postgres
-from modelyard.local.shared import shared
+from modelyard.local.shared import shared, wait_until
 from modelyard.stores.database import make_engine
 from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
 
 ROOT = os.geteuid() == 0
+END_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,13 @@ def postmaster(home: Path) -> psutil.Process:
 def guards(home: Path) -> list[psutil.Process]:
     commands = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     return [process for process, command in commands if "modelyard.local.guard" in command and str(home) in command]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_it_is_there_while_it_is_used_and_keeps_what_it_was_given(home: Path) -> None:
@@ -110,8 +118,11 @@ def test_a_killed_user_takes_it_from_nobody_else(home: Path) -> None:
 
 def test_what_killed_users_left_without_a_guard_is_taken_over(home: Path) -> None:
     with user_of(home) as user:
-        for guard in guards(home):
+        killed = guards(home)
+        for guard in killed:
             guard.kill()
+        # Until it has ended, its lock says that there is a guard.
+        assert wait_until(lambda: all(map(has_ended, killed)), END_SECONDS)
         user.process.kill()
         user.process.wait()
         left = postmaster(home)
