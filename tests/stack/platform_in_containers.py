@@ -57,6 +57,12 @@ class Stack:
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
         return {state["Service"]: state for line in lines for state in [json.loads(line)]}
 
+    def inspect(self, service: str, what: str) -> str:
+        """What the engine knows of a service's container, in a Go template."""
+        [container] = self.compose("ps", "--all", "--quiet", service).split()
+        command = ["docker", "inspect", "--format", what, container]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
     def psql(self, database: str, statement: str) -> list[str]:
         """Rows of a query, as the administrator sees them."""
         answer = self.compose("exec", "-T", "postgres", "psql", "-U", "postgres", "-At", database, stdin=statement)

@@ -110,3 +110,13 @@ def test_a_loop_outlives_a_postgres_that_dies_in_the_middle(first_loop: Stack, t
     first_loop.wait_for_training(count=trainings + 1)
     wait_until(lambda: first_loop.version() > before, "a new version answers", 60)
     assert first_loop.psql("raw_data", "select rows_added from batches where source = 's3://data/more.csv'") == ["2000"]
+
+
+def test_a_scheduler_that_hangs_is_started_again(first_loop: Stack) -> None:
+    def started_at() -> str:
+        return first_loop.inspect("airflow-scheduler", "{{.State.StartedAt}}")
+
+    before = started_at()
+    first_loop.compose("exec", "-T", "airflow-scheduler", "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
+    wait_until(lambda: started_at() != before, "the scheduler is started again", 400)
+    wait_until(lambda: first_loop.states()["airflow-scheduler"]["Health"] == "healthy", "it is well again", 300)

@@ -270,21 +270,15 @@ def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -
 
 @pytest.mark.parametrize("service", LONG_RUNNING)
 def test_a_service_whose_process_is_killed_comes_back(stack: Stack, service: str) -> None:
-    state = json.loads(_inspect(stack, service, "{{json .State}}"))
+    state = json.loads(stack.inspect(service, "{{json .State}}"))
     stack.kill(service)
     time.sleep(1)
 
     def back() -> bool:
-        now = json.loads(_inspect(stack, service, "{{json .State}}"))
+        now = json.loads(stack.inspect(service, "{{json .State}}"))
         return now["Pid"] not in {0, state["Pid"]} and now["Health"]["Status"] == "healthy"
 
     wait_until(back, f"{service} is healthy again", BACK_SECONDS)
-
-
-def _inspect(stack: Stack, service: str, what: str) -> str:
-    container = stack.compose("ps", "-q", service).strip()
-    command = ["docker", "inspect", "--format", what, container]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_after_all_of_them_were_killed_the_loop_runs_again(stack: Stack) -> None:
@@ -306,5 +300,5 @@ def test_a_stop_and_a_start_keep_models_and_rows(stack: Stack) -> None:
 def test_steps_run_as_processes_too(stack: Stack) -> None:
     processes = Stack({**stack.environment, "STEP_RUNNER": "process"})
     processes.compose("up", "--build", "--detach", "--wait", show=True)
-    assert "process" in _inspect(processes, "airflow-scheduler", "{{.Config.Image}}")
+    assert "process" in processes.inspect("airflow-scheduler", "{{.Config.Image}}")
     processes.run_loop()
