@@ -4,12 +4,15 @@ import http.client
 import json
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pandas as pd
 import psutil
 import pytest
 from sqlalchemy import text
@@ -18,7 +21,12 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.tracking import MARK, embedded_mlflow, running_mlflow
 from modelyard.stores.database import make_engine
+from modelyard.stores.registry import Training, log_data
 from tests.integration.users import USE_MLFLOW, processes_of, user_of, wait_until_nothing_runs
+
+TRAININGS = 3
+# Without another attempt, every second of them meets the clash.
+ATTEMPTS = 8
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +69,33 @@ def test_it_keeps_runs_in_postgres_and_artifacts_in_the_home(home: Path, postgre
     engine.dispose()
     assert (home / "mlflow" / "artifacts" / "kept" / "note.txt").read_bytes() == b"kept"
     assert running_mlflow(home) == tracking_uri
+
+
+def test_data_that_is_named_for_the_first_time_by_several_trainings_at_once_is_kept_of_all(tracking_uri: str) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri)
+    identity = create_experiment(tracking_uri, "side by side")
+    for attempt in range(ATTEMPTS):
+        runs = log_data_side_by_side(mlflow, identity, f"snapshot {attempt}")
+        assert [run.inputs.dataset_inputs[0].dataset.digest for run in runs] == [f"snapshot {attempt}"] * TRAININGS
+
+
+def log_data_side_by_side(mlflow: Any, experiment: str, snapshot: str) -> list[Any]:
+    """Runs that named the same data at the same moment."""
+    training = Training(
+        use_case="loans", candidate="any", tags={"snapshot_id": snapshot}, parameters={}, metrics={}, files={}
+    )
+    together = threading.Barrier(TRAININGS)
+
+    def train(_: int) -> Any:
+        with mlflow.start_run(experiment_id=experiment) as run:
+            together.wait()
+            log_data(mlflow, training, "loan_approval", "train", pd.DataFrame({"age": [1.0], "loan_approval": [0.0]}))
+        return mlflow.get_run(run.info.run_id)
+
+    with ThreadPoolExecutor(TRAININGS) as pool:
+        return list(pool.map(train, range(TRAININGS)))
 
 
 def test_it_is_shared_and_gone_after_the_last(own_home: Path) -> None:

@@ -37,6 +37,9 @@ ATTEMPTS = 4
 PAGE = 1000
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
+# How the databases below MLflow say that somebody else has just written the same.
+SAID_BY_ANOTHER = re.compile(r"(?is).*(unique|duplicate)")
+
 # Artifacts that the tracking server itself hands out, as it does unless it was told not to.
 PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 
@@ -218,7 +221,7 @@ class Registry:
                 mlflow.log_metrics(training.metrics)
                 _log_history(mlflow, run.info.run_id, training.history)
                 for part, frame in data.items():
-                    _log_data(mlflow, training, contract, part, frame)
+                    log_data(mlflow, training, contract.target.name, part, frame)
                 for name, figure in figures.items():
                     mlflow.log_figure(figure, f"plots/{name}.png")
                 return run.info.run_id, _log_model(mlflow, training, pipeline, contract)
@@ -330,14 +333,20 @@ def _version(answer: Mapping[str, Any]) -> Version:
     )
 
 
-def _log_data(mlflow: Any, training: Training, contract: Contract, part: str, frame: Any) -> None:
+# Candidates that train side by side name the same data: when two do it first, MLflow refuses the later one.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_message(match=SAID_BY_ANOTHER),
+    stop=tenacity.stop_after_attempt(ATTEMPTS),
+    wait=tenacity.wait_random(max=0.5),
+    reraise=True,
+)
+def log_data(mlflow: Any, training: Training, target: str, part: str, frame: Any) -> None:
+    """Names a part of the snapshot as what a run was trained or judged on; its frame gives the columns."""
     snapshot = training.tags["snapshot_id"]
     with warnings.catch_warnings():
         # Of columns of whole numbers it says what a missing one would do; what models take is in their signature.
         warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)
-        data = mlflow.data.from_pandas(
-            frame, name=f"{training.use_case} {part}", targets=contract.target.name, digest=snapshot
-        )
+        data = mlflow.data.from_pandas(frame, name=f"{training.use_case} {part}", targets=target, digest=snapshot)
     mlflow.log_input(data, context=part, tags={"snapshot_id": snapshot})
 
 
