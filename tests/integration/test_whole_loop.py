@@ -148,6 +148,7 @@ def check_first_demo(home: Home, done: Done) -> None:
     assert "dummy baseline" in done.out
     assert "version 1 promoted" in done.out
     assert done.out.count(facts["request_id"]) == 2  # in the answer and in the row
+    assert "`make up-local` starts them to stay" in done.err
     assert "Traceback" not in done.err
 
 

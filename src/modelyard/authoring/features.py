@@ -145,7 +145,7 @@ def _spellings(column: Column) -> str:
     for text in sorted(column.texts):
         other = first.setdefault(" ".join(text.casefold().split()), text)
         if other != text:
-            return f"holds {other!r} and {text!r}, which are two values: are they meant to be one?"
+            return f"holds {other!r} and {text!r}, which count as two values, and may be meant to be one"
     return ""
 
 

@@ -119,6 +119,7 @@ def _own_stage(settings: Settings, progress: Progress) -> Iterator[Stage]:
         _connected(private, platform.postgres, ports, started, platform.processes.check) as stage,
     ):
         yield stage
+        progress.say("stopping the demo's services; `make up-local` starts them to stay")
 
 
 def _free_ports(home: Path) -> Ports:

@@ -16,6 +16,8 @@ DAGS_KNOWN_SECONDS = 90
 NEXT_DAG_SECONDS = 60
 DAG_SECONDS = 60 * 60
 POLL_SECONDS = 0.3
+# After so long a silence people are told what is under way.
+SILENT_SECONDS = 10
 GATE_REFUSED = "GateRefused"
 
 
@@ -42,9 +44,10 @@ class Loop:
         self._airflow = airflow
         self._results = results
         self._use_case = use_case
-        self._say = say
+        self._tell_people = say
         self._check = check
         self._said: set[str] = set()
+        self._silent_since = time.monotonic()
         self._key = ""
         self.steps: list[DoneStep] = []
 
@@ -113,6 +116,7 @@ class Loop:
             tasks = self._airflow.tasks(run)
             for task in tasks:
                 self._tell(run, task)
+            self._say_what_runs(tasks)
             if state == "failed":
                 raise self._error(run, tasks)
             if state == "success":
@@ -128,6 +132,15 @@ class Loop:
             self._say_once(f"{task.task_id} failed, {attempt}, the next one follows in 30 s: {reason}")
         if task.state == "success" and task.task_id not in (step.task_id for step in self.steps):
             self._add(task)
+
+    def _say_what_runs(self, tasks: list[TaskState]) -> None:
+        running = sorted(task.task_id for task in tasks if task.state == "running")
+        if running and time.monotonic() - self._silent_since > SILENT_SECONDS:
+            self._say(f"running: {', '.join(running)}")
+
+    def _say(self, event: str) -> None:
+        self._silent_since = time.monotonic()
+        self._tell_people(event)
 
     def _say_once(self, event: str) -> None:
         if event not in self._said:

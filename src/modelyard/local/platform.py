@@ -52,6 +52,7 @@ def up_local(settings: Settings) -> None:
     holder = holder_of(settings.home)
     if holder is None:
         _check_ports(settings)
+        _say("starting the platform, which takes about half a minute")
         _start(settings)
     elif holder.kind == "demo":
         raise BadInput(f"a demo (process {holder.pid}) runs in {settings.home}: wait until it is done")

@@ -27,12 +27,6 @@ class Progress:
         """Writes what has just happened."""
         self._console.print(f"[dim]{self.seconds:6.1f} s[/dim]  {escape(event)}")
 
-    @contextmanager
-    def waiting(self, reason: str) -> Iterator[None]:
-        """Shows in a terminal that something is waited for; in a log, nothing is."""
-        with self._console.status(escape(reason)):
-            yield
-
 
 @contextmanager
 def counting(what: str, things: str) -> Iterator[Callable[[int], None]]:

@@ -141,7 +141,8 @@ def _candidates(story: Story) -> Table:
     for training in trainings:
         table.add_row(training.candidate, *(f"{training.test[metric]:.4f}" for metric in metrics))
     table.add_section()
-    baseline = trainings[0].baseline
+    # A dummy's metrics follow from the candidate's threshold, too: those that the gate compared with, if it did.
+    baseline = (story.gate and story.gate.baseline) or trainings[0].baseline
     table.add_row("dummy baseline", *(f"{baseline[metric]:.4f}" for metric in metrics))
     return table
 
@@ -163,12 +164,16 @@ def _answer(prediction: Prediction) -> Table:
 def _row(prediction: Prediction) -> Table:
     table = Table("column", "value", title="Its row in raw_data.predictions", title_justify="left")
     for column, value in prediction.row.items():
-        table.add_row(column, json.dumps(value) if isinstance(value, dict | list | None) else str(value))
+        table.add_row(column, _json(value) if isinstance(value, dict | list | None) else str(value))
     return table
 
 
 def _lines(facts: Facts) -> str:
-    return "\n".join(f"{name}: {_short(json.dumps(value))}" for name, value in facts.items())
+    return "\n".join(f"{name}: {_short(_json(value))}" for name, value in facts.items())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _short(text: str) -> str:

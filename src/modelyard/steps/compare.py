@@ -59,7 +59,8 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
     if not in_production:
         platform.registry.set_alias(use_case.name, CHALLENGER, version)
-    LOGGER.info("%s is the best of %d candidates: version %d", best.candidate, len(trained), version)
+    compared = ", ".join(each.candidate for each in trained)
+    LOGGER.info("of the candidates last trained (%s), %s is the best: version %d", compared, best.candidate, version)
     return CompareResult(
         version=version,
         candidate=best.candidate,

@@ -124,7 +124,7 @@ def _unchanged(use_case: UseCase, platform: Platform, champion: int | None) -> P
     if compared.version != champion:
         raise NothingToWorkOn(
             f"{use_case.name} has no challenger: version {compared.version} was judged already and version {champion} "
-            "is in production"
+            f"is in production. `modelyard compare --use-case {use_case.name}` has it judged once more"
         )
     LOGGER.info("%s version %d is in production already", use_case.name, champion)
     return PromoteResult(
