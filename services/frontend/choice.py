@@ -32,7 +32,10 @@ def show_unreachable(trouble: ApiTrouble) -> None:
 
 def _chosen(info: Info) -> str:
     names = sorted(info.use_cases, key=info.title_of)
-    wanted = st.session_state.get(CHOSEN) or st.query_params.get(CHOSEN)
+    asked = st.query_params.get(CHOSEN)
+    if asked and asked not in names:
+        st.warning(f"No version of {asked} answers. What follows is another use case.", icon=":material/search_off:")
+    wanted = st.session_state.get(CHOSEN) or asked
     known = wanted if wanted in names else info.default_use_case
     with st.container(key="choice"):
         name: str = st.selectbox(

@@ -55,7 +55,8 @@ def test_every_command_of_the_how_to_does_what_it_says(clone: Path) -> None:
     assert "use_cases/churn.py: one of two classes from 6 features, made from 3000 records" in said
     assert "gate: version 1 promoted" in said
     assert '"prediction":"yes"' in said
-    assert '"rows_added": 1000' in said
+    assert "4000 rows: 1000 added" in said
+    assert "gate: version 2" in said
     written = (clone / "use_cases" / "churn.py").read_text(encoding="utf-8")
     shown = re.findall(r"```\n( {8}# Seen.*?)```", HOW_TO, re.DOTALL)
     assert shown
