@@ -7,8 +7,9 @@ from functools import cached_property
 from modelyard.authoring.candidates import candidates
 from modelyard.authoring.columns import Column, Table, read_table, reason_of
 from modelyard.authoring.features import Proposal, propose
+from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, surely_tested
 from modelyard.authoring.leaks import is_the_target, leaks, leaks_together
-from modelyard.authoring.names import identifiers, title_and_unit
+from modelyard.authoring.names import identifiers, title_and_unit, title_of
 from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, goal_of
 from modelyard.contract import FeatureType, TaskKind
 from modelyard.errors import BadInput
@@ -17,11 +18,6 @@ from modelyard.usecase import Candidate, Gate, Split
 
 # With fewer, a model cannot be judged.
 FEWEST_RECORDS = 100
-# With fewer records, the usual share of them is too small a test for the gate.
-FEW_RECORDS = 640
-FEW_SPLIT = Split(train=0.5, validation=0.1, test=0.4)
-# A part is a little larger or smaller than its share; the gate is asked for no more than will surely be there.
-SURELY = 0.75
 SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -76,7 +72,7 @@ class Draft:
     @property
     def title(self) -> str:
         """The use case's name for people."""
-        return self.name.replace("_", " ").capitalize()
+        return title_of(self.name)
 
     @property
     def features(self) -> list[Proposal]:
@@ -96,10 +92,7 @@ class Draft:
     @property
     def gate(self) -> Gate:
         """What a model must show."""
-        if not self.is_small:
-            return Gate()
-        surely = int(self.table.records * FEW_SPLIT.test * SURELY)
-        return Gate(minimum_test_records=min(surely, Gate().minimum_test_records))
+        return gate_with(surely_tested(self.table.records, self.split)) if self.is_small else Gate()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

@@ -1,4 +1,4 @@
-"""From the names that people give their columns to names that are the same in every part of Modelyard."""
+"""From the names that people give their columns to names that are the same in every part of Modelyard, and back."""
 
 import keyword
 import re
@@ -45,6 +45,11 @@ def identifiers(columns: list[str]) -> list[str]:
             name = f"{wanted}_{count}"
         names.append(name)
     return names
+
+
+def title_of(use_case: str) -> str:
+    """A use case's name for people."""
+    return use_case.replace("_", " ").capitalize()
 
 
 def title_and_unit(column: str) -> tuple[str, str]:

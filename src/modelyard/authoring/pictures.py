@@ -7,6 +7,8 @@ from statistics import median
 
 import numpy as np
 
+from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, surely_tested
+from modelyard.authoring.names import title_of
 from modelyard.authoring.target import FEWEST_OF_A_CLASS
 from modelyard.errors import BadInput
 from modelyard.pictures import LARGEST_BYTES, UnusablePicture, read_picture
@@ -20,10 +22,7 @@ LOOKED_AT = (64, 64, 3)
 SIDES = (32, 64, 96, 128, 224)
 FEW_PICTURES, FEW_PICTURES_SIDE = 2_000, 64
 FEWEST_PICTURES = 100
-# With fewer, a fifth for the test is too little for the gate.
-FEW_SPLIT, USUAL_SPLIT = Split(train=0.5, validation=0.1, test=0.4), Split(train=0.64, validation=0.16, test=0.2)
-FEW_RECORDS = 640
-SURELY = 0.75
+USUAL_SPLIT = Split(train=0.64, validation=0.16, test=0.2)
 NETWORK = "modelyard.models.images.basic"
 PARAMETERS = {"learning_rate": 5e-4, "batch_size": 32}
 
@@ -59,7 +58,7 @@ class PictureDraft:
     @property
     def title(self) -> str:
         """The use case's name for people."""
-        return self.name.replace("_", " ").capitalize()
+        return title_of(self.name)
 
     @property
     def pictures(self) -> int:
@@ -74,8 +73,7 @@ class PictureDraft:
     @property
     def gate(self) -> Gate:
         """What a model must show."""
-        surely = self.given_test or int(self.pictures * self.split.test * SURELY)
-        return Gate(minimum_test_records=min(surely, Gate().minimum_test_records))
+        return gate_with(self.given_test or surely_tested(self.pictures, self.split))
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

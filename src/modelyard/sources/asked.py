@@ -13,7 +13,7 @@ from modelyard.sources.files import Content
 from modelyard.sources.values import Values, reading_of
 from modelyard.usecase import RecordKey
 
-# Instead of a record's key in a file that has none.
+# By a record's position.
 Problems = dict[int, str]
 
 
