@@ -46,7 +46,7 @@ START_PATIENCE_SECONDS = 120
 ASK_EVERY_SECONDS = 0.02
 STARTS = 3
 
-API = [sys.executable, "-m", "services.api"]
+API = ("-m", "services.api")
 JSON = {"Content-Type": "application/json"}
 
 Numbers = dict[str, float]
@@ -180,7 +180,7 @@ def _measure_ours(
         "api_port": port,
     }
     url = _url(port)
-    with running(["-m", "services.api"], f"http://127.0.0.1:{port}/ready", **settings) as process:
+    with running(API, f"http://127.0.0.1:{port}/ready", **settings) as process:
         noop_url = _url(noop_port)
         measured = _measure_rates(url, noop_url, inputs, seconds)
         measured |= _measure_half_load(url, noop_url, inputs, seconds, measured["durable_rate"] / 2)
@@ -272,9 +272,7 @@ def _measure_start(port: int, inputs: Inputs, settings: Mapping[str, object]) ->
     taken = []
     for _ in range(STARTS):
         started = time.monotonic()
-        with subprocess.Popen(
-            [sys.executable, "-m", "services.api"], env=environment, stderr=subprocess.DEVNULL
-        ) as api:
+        with subprocess.Popen([sys.executable, *API], env=environment, stderr=subprocess.DEVNULL) as api:
             try:
                 _wait_for_answer(_url(port), inputs.single, started)
                 taken.append(time.monotonic() - started)
