@@ -13,6 +13,7 @@ from modelyard.errors import BadInput, ModelyardError
 from modelyard.settings import Settings, read_settings
 from services.api.logs import log_as
 from services.api.metrics import SHARED_FOLDER
+from services.api.needed import database_url, tracking_uri
 
 FACTORY = "services.api.app:from_environment"
 # Requests under way at SIGTERM have so long to finish.
@@ -28,7 +29,9 @@ def main() -> int:
     try:
         settings = read_settings()
         log_as(settings)
-        _check(settings)
+        # Here too, so that it is one sentence and not one for each process.
+        database_url(settings)
+        tracking_uri(settings)
         return serve(settings, FACTORY)
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
@@ -74,14 +77,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise BadInput(f"the API cannot listen on {host}:{port} (API_PORT): {os.strerror(error.errno or 0)}") from error
-
-
-def _check(settings: Settings) -> None:
-    # Here, so that it is one sentence and not one for each process.
-    if settings.raw_database_url is None:
-        raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
-    if settings.mlflow_tracking_uri is None:
-        raise BadInput("MLFLOW_TRACKING_URI is not set: the API takes its models from there")
 
 
 if __name__ == "__main__":

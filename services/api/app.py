@@ -12,13 +12,13 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from modelyard.errors import BadInput
 from modelyard.settings import Settings, read_settings
 from modelyard.stores.registry import Registry
 from services.api import last_predictions, platform_services
 from services.api.door import Door
 from services.api.errors import answer_errors_in_one_form
 from services.api.logs import log_as
+from services.api.needed import database_url, tracking_uri
 from services.api.openapi import Document
 from services.api.proven import ModelSource
 from services.api.routes import add_routes
@@ -43,9 +43,7 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     Raises:
         BadInput: No database is configured.
     """
-    url = settings.raw_database_url
-    if url is None:
-        raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
+    url = database_url(settings)
     models = Models(settings.default_use_case)
     traffic = Traffic()
 
@@ -89,6 +87,4 @@ def from_environment() -> Door:
     """
     settings = read_settings()
     log_as(settings)
-    if settings.mlflow_tracking_uri is None:
-        raise BadInput("MLFLOW_TRACKING_URI is not set: the API takes its models from there")
-    return create_app(settings, Registry(settings.mlflow_tracking_uri))
+    return create_app(settings, Registry(tracking_uri(settings)))
