@@ -53,10 +53,13 @@ class Line:
     Args:
         url: The database's.
         timeout_seconds: How long one use may take, connecting included.
+
+    Attributes:
+        url: The same.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._url = url
+        self.url = url
         self._timeout_seconds = timeout_seconds
         self._connection: asyncpg.Connection | None = None
 
@@ -86,7 +89,7 @@ class Line:
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(
-            **connection_arguments(self._url), server_settings={"application_name": APPLICATION}
+            **connection_arguments(self.url), server_settings={"application_name": APPLICATION}
         )
 
 
@@ -96,9 +99,13 @@ class Lines:
     Args:
         url: The database's.
         connections: How many there are.
+
+    Attributes:
+        url: The same.
     """
 
     def __init__(self, url: str, connections: int) -> None:
+        self.url = url
         self._lines = [Line(url, STATEMENT_SECONDS) for _ in range(connections)]
         self._free: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
         for line in self._lines:

@@ -43,7 +43,6 @@ class Drain:
     def __init__(
         self, url: str, log: PredictionLog, spool: Spool, disk: ThreadPoolExecutor, folder: Path, limit_bytes: int
     ) -> None:
-        self._url = url
         self._log = log
         self._own = spool
         self._adopted: list[Spool] = []
@@ -127,7 +126,7 @@ class Drain:
                     await connection.execute("select 1")
                     self._log.database_is_back()
         except DATABASE_ERRORS as error:
-            LOGGER.debug("%s", unavailable(self._url, error))
+            LOGGER.debug("%s", unavailable(self._line.url, error))
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _rest(self) -> None:

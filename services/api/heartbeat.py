@@ -20,16 +20,14 @@ class Heartbeat:
 
     Args:
         lines: Connections to `raw_data`.
-        url: Its URL, for messages.
         models: What is served; every change of it is written at once.
         seconds: How long it waits otherwise.
     """
 
-    def __init__(self, lines: Lines, url: str, models: Models, seconds: float) -> None:
+    def __init__(self, lines: Lines, models: Models, seconds: float) -> None:
         self.process_id = uuid.uuid4()
         self.started_at = datetime.now(UTC)
         self._lines = lines
-        self._url = url
         self._models = models
         self._seconds = seconds
         self._beat = statement("beat_api_process").text
@@ -56,7 +54,7 @@ class Heartbeat:
             async with self._lines.use() as connection:
                 await connection.execute(self._remove, self.process_id)
         except DATABASE_ERRORS as error:
-            LOGGER.warning("the last heartbeat stays: %s", unavailable(self._url, error))
+            LOGGER.warning("the last heartbeat stays: %s", unavailable(self._lines.url, error))
 
     async def _try_to_beat(self) -> None:
         trouble = None
@@ -64,7 +62,7 @@ class Heartbeat:
             async with self._lines.use() as connection:
                 await connection.execute(self._beat, *self._process(), *self._states())
         except DATABASE_ERRORS as error:
-            trouble = unavailable(self._url, error)
+            trouble = unavailable(self._lines.url, error)
         if trouble != self._trouble:
             LOGGER.warning("no heartbeat: %s", trouble) if trouble else LOGGER.info("the heartbeat is back")
             self._trouble = trouble

@@ -12,12 +12,11 @@ EVERY_SECONDS = 6 * 3600.0
 AGAIN_SECONDS = 10.0
 
 
-async def keep_house(lines: Lines, url: str, idempotency_seconds: float) -> None:
+async def keep_house(lines: Lines, idempotency_seconds: float) -> None:
     """Does it when the API starts and some times a day, until it is cancelled; tried again after an outage.
 
     Args:
         lines: Connections to `raw_data`.
-        url: Its URL, for messages.
         idempotency_seconds: From which age on a client's key is forgotten.
     """
     while True:
@@ -26,7 +25,7 @@ async def keep_house(lines: Lines, url: str, idempotency_seconds: float) -> None
                 await connection.execute(statement("add_prediction_months").text)
                 await connection.execute(statement("forget_idempotency_keys").text, idempotency_seconds)
         except DATABASE_ERRORS as error:
-            LOGGER.debug("%s", unavailable(url, error))
+            LOGGER.debug("%s", unavailable(lines.url, error))
             await asyncio.sleep(AGAIN_SECONDS)
         else:
             await asyncio.sleep(EVERY_SECONDS)

@@ -87,14 +87,12 @@ class Repeats:
 
     Args:
         lines: Connections to `raw_data`.
-        url: Its URL, for messages.
         find_spooled: Finds what is still on the way to the database.
         seconds: For how long a key stands for its request.
     """
 
-    def __init__(self, lines: Lines, url: str, find_spooled: Find, seconds: float) -> None:
+    def __init__(self, lines: Lines, find_spooled: Find, seconds: float) -> None:
         self._lines = lines
-        self._url = url
         self._find_spooled = find_spooled
         self._seconds = seconds
         self._find = statement("find_idempotency_key").text
@@ -144,7 +142,7 @@ class Repeats:
                 found = await connection.fetchrow(self._find, asked.use_case, asked.key)
         except DATABASE_ERRORS as error:
             raise NotKept(
-                f"the key was used before, and its answer cannot be read: {unavailable(self._url, error)}"
+                f"the key was used before, and its answer cannot be read: {unavailable(self._lines.url, error)}"
             ) from error
         if found is None:
             raise NotKept("the key was used before, and has just expired")

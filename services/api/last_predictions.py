@@ -67,5 +67,5 @@ async def last_predictions(
         async with service.lines.use() as connection:
             rows = await connection.fetch(statement("last_predictions").text, use_case, limit)
     except DATABASE_ERRORS as error:
-        raise NotReady(unavailable(service.database_url, error)) from error
+        raise NotReady(unavailable(service.lines.url, error)) from error
     return LastPredictions(use_case=use_case, predictions=[KeptPrediction.of(row) for row in rows])

@@ -2,12 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -66,7 +66,6 @@ class Service:
     heartbeat: Heartbeat
     watch: RegistryWatch
     lines: Lines
-    database_url: str
 
     async def readiness(self) -> Readiness:
         """Whether predictions can be answered, which they can while the spool stands in for the database.
@@ -78,7 +77,7 @@ class Service:
             async with self.lines.use(PROBE_SECONDS) as connection:
                 allowed = await connection.fetchval(statement("may_add_predictions").text)
         except DATABASE_ERRORS as error:
-            database = unavailable(self.database_url, error)
+            database = unavailable(self.lines.url, error)
             if isinstance(error, asyncpg.SyntaxOrAccessError):
                 reasons.append(database)
             elif self.drain.is_full:
@@ -138,13 +137,10 @@ async def running(
         drain = Drain(url, log, spool, disk, folder, limit_bytes)
         # The log has connections of its own: no number of questions whether the service is ready may hold it up.
         lines = Lines(url, connections=2)
-        heartbeat = Heartbeat(lines, url, models, settings.api_heartbeat_seconds)
-        repeats = Repeats(lines, url, drain.find_claim, settings.api_idempotency_seconds)
+        heartbeat = Heartbeat(lines, models, settings.api_heartbeat_seconds)
+        repeats = Repeats(lines, drain.find_claim, settings.api_idempotency_seconds)
         shadows = Shadows(url, models, log, traffic)
         watch = _start_watching(settings, source, models, shadows)
-        house = keep_house(lines, url, settings.api_idempotency_seconds)
-        work = [drain.run(), heartbeat.run(), shadows.run(), house]
-        tasks = [asyncio.create_task(each) for each in work]
         service = Service(
             settings=settings,
             models=models,
@@ -157,19 +153,26 @@ async def running(
             heartbeat=heartbeat,
             watch=watch,
             lines=lines,
-            database_url=url,
         )
-        tasks.append(asyncio.create_task(service.observe_on()))
-        yield service
-        watch.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        house = keep_house(lines, settings.api_idempotency_seconds)
+        async with _in_background(drain.run(), heartbeat.run(), shadows.run(), house, service.observe_on()):
+            yield service
+            watch.stop()
         shadows.close()
         await log.stop()
         await drain.stop()
         await heartbeat.remove()
         lines.close()
+
+
+@asynccontextmanager
+async def _in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Has work done meanwhile, all of which goes on until it is cancelled, as it is at the end."""
+    tasks = [asyncio.create_task(each) for each in work]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _start_watching(settings: Settings, source: ModelSource, models: Models, shadows: Shadows) -> RegistryWatch:

@@ -139,7 +139,6 @@ class Shadows:
     """
 
     def __init__(self, url: str, models: Models, log: PredictionLog, traffic: Traffic) -> None:
-        self._url = url
         self._models = models
         self._log = log
         self._traffic = traffic
@@ -209,7 +208,7 @@ class Shadows:
         try:
             await shadow.ask_some(self._line)
         except DATABASE_ERRORS as error:
-            self._note_trouble(unavailable(self._url, error))
+            self._note_trouble(unavailable(self._line.url, error))
             await asyncio.sleep(AGAIN_SECONDS)
         except Exception:
             # The task's outermost edge: one group may fail, the next ones must be tried.
