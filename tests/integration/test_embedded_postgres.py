@@ -17,7 +17,7 @@ from sqlalchemy import make_url, text
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local import account
 from modelyard.local.account import Account
-from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres, running_postgres
+from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.local.shared import shared, wait_until
 from modelyard.stores.database import make_engine
 from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
@@ -66,10 +66,10 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def test_it_is_there_while_it_is_used_and_keeps_what_it_was_given(home: Path) -> None:
-    assert running_postgres(home) is None
+    assert not PostgresServer(home).is_running()
     with embedded_postgres(home) as postgres:
         ask(postgres.url("raw_data"), "create table loans as select 7 as id")
-        assert running_postgres(home) == postgres
+        assert PostgresServer(home).is_running()
     wait_until_nothing_runs(home)
     with embedded_postgres(home) as postgres:
         assert ask(postgres.url("raw_data"), "select id from loans") == 7
@@ -192,7 +192,7 @@ def test_a_home_too_deep_for_a_socket(new_home: Path) -> None:
         assert new_home not in elsewhere.parents
         assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
         assert ask(postgres.url("raw_data"), "select current_user") == "pipeline"
-        assert running_postgres(deep) == postgres
+        assert PostgresServer(deep).is_running()
     assert not elsewhere.exists()
 
 

@@ -91,12 +91,6 @@ def services_now(settings: Settings) -> list[tuple[Service, str | None]]:
     return [(service, service.trouble()) for service in services_of(settings, holder.ports)]
 
 
-def why_it_ended(settings: Settings) -> str | None:
-    """Why the platform, which is not up, ended last time, if not because it was told to."""
-    lines = _read(_log(settings.home)).splitlines()
-    return next((line.removeprefix(ERROR) for line in reversed(lines) if line.startswith(ERROR)), None)
-
-
 def hold() -> None:
     """Holds the platform until it is told to end, or one of its processes has ended."""
     settings = read_settings()
@@ -183,10 +177,6 @@ def _show(settings: Settings) -> None:
 
 def _log(home: Path) -> Path:
     return home / "logs" / "platform.log"
-
-
-def _read(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
 
 def _say(line: str) -> None:

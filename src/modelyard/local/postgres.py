@@ -94,12 +94,6 @@ def embedded_postgres(home: Path) -> Iterator[Postgres]:
         wait_for_the_guard(home, server.name)
 
 
-def running_postgres(home: Path) -> Postgres | None:
-    """The Postgres of a home if it runs and answers; nothing is started."""
-    server = PostgresServer(home.resolve())
-    return Postgres(server.socket) if server.is_running() else None
-
-
 class PostgresServer:
     """The processes and files of the Postgres of one home, for `shared`."""
 

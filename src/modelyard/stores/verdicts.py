@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Engine
 
-from modelyard.contract import Frozen
 from modelyard.stores.database import statement, transaction
 
 
@@ -21,26 +19,6 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     FORCED = "forced"
     ROLLED_BACK = "rolled back"
-
-
-class KeptVerdict(Frozen):
-    """One verdict as it is kept.
-
-    Attributes:
-        use_case: Name of the use case.
-        model_version: The version it is about; for a roll-back the version that came back.
-        previous_version: The version that was in production until then.
-        verdict: What became of it.
-        reasons: Sentences: of the gate, or of who forced it.
-        decided_at: When.
-    """
-
-    use_case: str
-    model_version: int
-    previous_version: int | None
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    decided_at: datetime
 
 
 class Verdicts:
@@ -69,12 +47,6 @@ class Verdicts:
         }
         with transaction(self._engine) as connection:
             connection.execute(statement("keep_verdict"), row)
-
-    def newest(self, use_case: str, limit: int = 1) -> list[KeptVerdict]:
-        """The newest verdicts of a use case, the newest first."""
-        with transaction(self._engine) as connection:
-            rows = connection.execute(statement("newest_verdicts"), {"use_case": use_case, "limit": limit})
-            return [KeptVerdict(**row) for row in rows.mappings()]
 
     def in_production(self) -> dict[str, int]:
         """The version of each use case that came into production last."""
