@@ -254,7 +254,10 @@ def let_waiting_threads_sleep() -> None:
 
 
 def reach_this_machine_directly() -> None:
-    """Keeps a proxy, which the environment may name, out of the way to the servers on this machine."""
+    """Keeps a proxy, which the environment may name, out of the way to the servers on this machine.
+
+    For this process and those that it starts.
+    """
     for name in ("NO_PROXY", "no_proxy"):
         exceptions = [os.environ.get(name), "127.0.0.1", "localhost"]
         os.environ[name] = ",".join(filter(None, exceptions))

@@ -255,7 +255,6 @@ def _processes(
 def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Sequence[str]) -> dict[str, str]:
     """The environment of the processes: these settings, and where they find each other."""
     inherited = child_environment({})
-    not_by_proxy = ",".join(filter(None, [inherited.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     jupyter = settings.home / "jupyter"
     changes = {
         **settings_environment(settings),
@@ -270,8 +269,6 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
         "MODELYARD_REPOSITORY": str(repository()),
         "PYTHONPATH": str(repository()),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
-        "NO_PROXY": not_by_proxy,
-        "no_proxy": not_by_proxy,
         "JUPYTER_CONFIG_DIR": str(jupyter),
         "JUPYTER_DATA_DIR": str(jupyter / "data"),
         "IPYTHONDIR": str(jupyter / "ipython"),
