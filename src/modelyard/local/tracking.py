@@ -13,6 +13,7 @@ import psutil
 
 from modelyard.errors import BadInput, StepFailed
 from modelyard.local.postgres import Postgres
+from modelyard.local.processes import free_ports
 from modelyard.local.shared import error_line, said_since, shared, size_of, start_detached, wait_until
 
 LOGGER = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class _MlflowServer(MlflowProcesses):
         self._folder.mkdir(parents=True, exist_ok=True)
         said = ""
         for _ in range(PORT_ATTEMPTS):
-            said = self._launch(self._wanted_port or _free_port())
+            said = self._launch(self._wanted_port or free_ports(1)[0])
             if self.is_running():
                 return
             if PORT_TAKEN not in said or self._wanted_port is not None:
@@ -219,13 +220,6 @@ def _is_healthy(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _check_that_it_is_free(port: int) -> None:
