@@ -256,11 +256,12 @@ def let_waiting_threads_sleep() -> None:
 def reach_this_machine_directly() -> None:
     """Keeps a proxy, which the environment may name, out of the way to the servers on this machine.
 
-    For this process and those that it starts.
+    For this process and those that it starts. What the environment says already, in either spelling, is kept in both:
+    most programs look at one of them only.
     """
-    for name in ("NO_PROXY", "no_proxy"):
-        exceptions = [os.environ.get(name), "127.0.0.1", "localhost"]
-        os.environ[name] = ",".join(filter(None, exceptions))
+    said = [os.environ.get("NO_PROXY"), os.environ.get("no_proxy"), "127.0.0.1,localhost"]
+    exceptions = ",".join(dict.fromkeys(",".join(filter(None, said)).split(",")))
+    os.environ |= {"NO_PROXY": exceptions, "no_proxy": exceptions}
 
 
 def step_environment(settings: Settings) -> dict[str, str]:

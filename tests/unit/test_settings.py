@@ -1,10 +1,17 @@
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.settings import Secrets, Settings, read_settings, settings_environment
+from modelyard.settings import (
+    Secrets,
+    Settings,
+    reach_this_machine_directly,
+    read_settings,
+    settings_environment,
+)
 
 CONFIG = Path(__file__).parents[2] / "config.env"
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -99,3 +106,16 @@ def test_no_secret_is_shown() -> None:
         Settings(_env_file=None, raw_database_url="postgresql+psycopg2://a:hidden@b/c", airflow_password="hidden")
     )
     assert "hidden" not in shown
+
+
+@pytest.mark.parametrize("spelling", ["NO_PROXY", "no_proxy"])
+def test_a_proxy_stays_out_of_the_way_to_this_machine_and_to_those_that_were_named(
+    monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(spelling, "example.org")
+    # Every step that a step's process starts does so again.
+    for _ in range(3):
+        reach_this_machine_directly()
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.org,127.0.0.1,localhost"
