@@ -40,6 +40,7 @@ class Stage(NamedTuple):
         postgres: Holds the databases.
         airflow: Runs the DAGs.
         api: Address of the API.
+        api_key: What is sent to it, where it wants a key.
         parsed_since: Since when the DAG files must have been read: an Airflow that starts still shows those of before.
         check: Raises when a process of the demo's own has ended.
     """
@@ -47,6 +48,7 @@ class Stage(NamedTuple):
     postgres: Postgres
     airflow: AirflowClient
     api: str
+    api_key: str | None
     parsed_since: str
     check: Callable[[], None]
 
@@ -134,7 +136,7 @@ def _connected(
     urls = {service.name: service.url for service in services_of(settings, ports)}
     client = AirflowClient(urls["Airflow"], settings.airflow_user, settings.airflow_password)
     with closing(client):
-        yield Stage(postgres, client, urls["API"], parsed_since, check)
+        yield Stage(postgres, client, urls["API"], settings.api_key, parsed_since, check)
 
 
 def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> Story:
@@ -172,7 +174,8 @@ def _rows(use_case: UseCase, raw: Engine, clean: Engine) -> dict[str, int]:
 
 def _predict(use_case: UseCase, stage: Stage) -> Prediction:
     started = time.monotonic()
-    with httpx.Client(base_url=stage.api, timeout=REQUEST_SECONDS, trust_env=False) as client:
+    headers = {"X-API-Key": stage.api_key} if stage.api_key else {}
+    with httpx.Client(base_url=stage.api, headers=headers, timeout=REQUEST_SECONDS, trust_env=False) as client:
         known = _answer_of(client, "GET", "/info")["use_cases"]
         if use_case.name not in known:
             raise StepFailed(
