@@ -29,6 +29,13 @@ TABLES = "select quote_ident(tablename) from pg_tables where schemaname = 'publi
 KEPT = "schema_migrations"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests are slow come first, whatever the order is: one that began last would keep all others waiting."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
     """The state folder of the session, with a short path for the socket's sake."""
