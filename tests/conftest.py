@@ -31,7 +31,7 @@ KEPT = "schema_migrations"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files whose tests are slow come first, whatever the order is: one that began last would keep all others waiting."""
+    """Files with slow tests come first, whatever the order is: one that began last would keep all others waiting."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
