@@ -81,12 +81,18 @@ def page(frontend: str, browser: Browser, raw_engine: Engine) -> Iterator[Page]:
     opened.close()
 
 
+def press(page: Page, button: str) -> None:
+    """Presses a button once the page is drawn: a press while it is drawn anew may meet a button that goes."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    page.get_by_role("button", name=button, exact=True).click()
+
+
 def test_a_person_fills_in_the_form_and_gets_an_answer(page: Page, tmp_path: Path) -> None:
     page.goto("/?use_case=loan_approval")
     expect(page.get_by_role("heading", name="Loan approval")).to_be_visible()
     page.get_by_role("spinbutton", name="Age (years)").fill("69")
     page.get_by_text("Yes", exact=True).click()
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.locator(".my-said")).to_have_text("Approved")
     expect(page.locator(".my-scale")).to_be_visible()
     request_id = page.locator(".my-mono").inner_text()
@@ -101,9 +107,9 @@ def test_a_person_fills_in_the_form_and_gets_an_answer(page: Page, tmp_path: Pat
 
 def test_a_mistake_is_a_sentence_where_the_answer_would_be(page: Page) -> None:
     page.goto("/?use_case=loan_approval")
-    page.get_by_role("button", name="Clear", exact=True).click()
+    press(page, "Clear")
     expect(page.get_by_role("spinbutton", name="Age (years)")).to_have_value("")
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.get_by_text("Is missing: it must be a whole number (1 to 50 years).")).to_be_visible()
     expect(page.get_by_text("There is no answer yet:")).to_be_visible()
 
@@ -114,7 +120,7 @@ def test_another_use_case_is_a_choice_away_and_the_pages_know_it(page: Page) -> 
     page.get_by_role("option", name="Every multiclass").click()
     expect(page.get_by_role("heading", name="Every multiclass")).to_be_visible()
     assert "use_case=every_multiclass" in page.url
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.locator(".my-bar")).to_have_count(3)
     page.get_by_role("link", name="Last predictions").click()
     expect(page.get_by_text("What was answered last for Every multiclass")).to_be_visible()
@@ -139,16 +145,16 @@ def test_nobody_is_told_of_what_is_looked_at(page: Page, frontend: str) -> None:
 def test_a_picture_is_uploaded_and_stands_beside_the_answer(page: Page, tmp_path: Path) -> None:
     page.goto("/?use_case=spots")
     expect(page.get_by_role("heading", name="Spots")).to_be_visible()
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.locator(".my-said")).to_be_visible()
     of_the_example = page.locator(".my-mono").inner_text()
     Image.new("RGB", (300, 200), (250, 250, 250)).save(tmp_path / "bright.png")
     page.locator("input[type=file]").set_input_files(tmp_path / "bright.png")
     expect(page.get_by_text("bright.png").first).to_be_visible()
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.locator(".my-mono")).not_to_have_text(of_the_example)
     expect(page.locator(".st-key-answer img")).to_be_visible()
     (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     page.locator("input[type=file]").set_input_files(tmp_path / "text.jpg")
-    page.get_by_role("button", name="Predict").click()
+    press(page, "Predict")
     expect(page.get_by_text("is no picture in JPEG, PNG or WebP format")).to_be_visible()
