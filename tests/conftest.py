@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import tenacity
+from psycopg2.errors import DeadlockDetected
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.tracking import embedded_mlflow
@@ -106,6 +109,12 @@ def _tables(postgres: Postgres, database: str) -> list[str]:
         return list(connection.scalars(text(TABLES)))
 
 
+def _met_a_heartbeat(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.orig, DeadlockDetected)
+
+
+# An API that several tests share writes on, and takes the tables in another order.
+@tenacity.retry(retry=tenacity.retry_if_exception(_met_a_heartbeat), stop=tenacity.stop_after_attempt(3), reraise=True)
 def _empty(postgres: Postgres, database: str, platform_tables: list[str]) -> None:
     made = [table for table in _tables(postgres, database) if table not in platform_tables]
     emptied = [table for table in platform_tables if table != KEPT]
