@@ -10,9 +10,7 @@ def database_url(settings: Settings) -> str:
     Raises:
         BadInput: It is not set.
     """
-    if settings.raw_database_url is None:
-        raise BadInput("RAW_DATABASE_URL is not set: the API keeps its predictions there")
-    return settings.raw_database_url
+    return _given(settings.raw_database_url, "RAW_DATABASE_URL", "keeps its predictions there")
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -21,6 +19,10 @@ def tracking_uri(settings: Settings) -> str:
     Raises:
         BadInput: It is not set.
     """
-    if settings.mlflow_tracking_uri is None:
-        raise BadInput("MLFLOW_TRACKING_URI is not set: the API takes its models from there")
-    return settings.mlflow_tracking_uri
+    return _given(settings.mlflow_tracking_uri, "MLFLOW_TRACKING_URI", "takes its models from there")
+
+
+def _given(value: str | None, setting: str, use: str) -> str:
+    if value is None:
+        raise BadInput(f"{setting} is not set: the API {use}")
+    return value

@@ -79,7 +79,7 @@ def _train(result: Result) -> tuple[bool, str]:
 def _compare(result: Result) -> tuple[bool, str]:
     done = CompareResult.model_validate(result)
     there = "" if done.registered else "nothing new: "
-    return done.registered, f"{there}{done.candidate} is the best, version {done.version}"
+    return done.registered, f"{there}{done.candidate} is the best on the validation part: version {done.version}"
 
 
 def _promote(result: Result) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""What people see while long things run: a line for each event, with the time since the start, on stderr."""
+"""What people see while long things run: a line for each event, with the clock and the seconds so far, on stderr."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,9 @@ class Progress:
 
     def say(self, event: str) -> None:
         """Writes what has just happened."""
-        self._console.print(f"[dim]{self.seconds:6.1f} s[/dim]  {escape(event)}")
+        # The clock first, as in the lines of the log that stand between these.
+        clock = time.strftime("%H:%M:%S")
+        self._console.print(f"[dim]{clock} {self.seconds:6.1f} s[/dim]  {escape(event)}")
 
 
 @contextmanager
