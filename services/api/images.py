@@ -20,6 +20,8 @@ from services.api.records import LONGEST_KEY, RecordReader
 FORM = "multipart/form-data"
 # A form has one picture and perhaps a key: parts beyond that are not read.
 MOST_PARTS = 10
+# Of a batch, all pictures are decoded before the first is answered; small files may hold many pixels.
+LARGEST_BATCH_BYTES = 256 * 1024 * 1024
 
 
 class Form(NamedTuple):
@@ -68,7 +70,9 @@ class PictureReader:
         """The pictures in a JSON array, each an object with its base64 text."""
         check_is_json(content_type)
         name = self._feature.name
-        return [self._question(self._content(str(record[name])), key) for record, key in self._records.read_all(body)]
+        records = self._records.read_all(body)
+        self._check_room(len(records))
+        return [self._question(self._content(str(record[name])), key) for record, key in records]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The pixels of all pictures, of shape (questions, height, width, channels)."""
@@ -78,6 +82,12 @@ class PictureReader:
     def warnings(self, question: Question) -> list[str]:
         """How the picture differs from those that the model was trained on."""
         return list(question.remarks)
+
+    def _check_room(self, pictures: int) -> None:
+        height, width, channels = self._feature.image_shape
+        most = LARGEST_BATCH_BYTES // (height * width * channels)
+        if pictures > most:
+            raise self._unusable("batch_size", f"a batch has up to {most} pictures, not {pictures}")
 
     def _question(self, content: bytes, key: str | None) -> Question:
         name = self._feature.name

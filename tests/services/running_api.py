@@ -1,6 +1,5 @@
 """A real API process for tests: started on a free port, asked over HTTP, stopped as an operator would."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -122,10 +121,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def peak_memory_mb(pid: int) -> float:
+    """The most resident memory that a process has ever had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    [kilobytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(kilobytes) / 1e3
 
 
 def _answers(api: RunningApi) -> bool:

@@ -23,12 +23,24 @@ from modelyard.pictures import read_picture, to_base64
 from tests.painted import BAD, CONVERTED, SHAPE, encoded, photo, pixels, weather
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
-from tests.services.running_api import RunningApi, memory_mb, running_api
+from tests.services.running_api import RunningApi, peak_memory_mb, running_api
 
 pytestmark = pytest.mark.usefixtures("empty_postgres")
 
 STATUS = {"text": 415, "gif": 415, "huge_file": 413, "bomb": 413, "small_bomb": 413}
 FORM = "multipart/form-data; boundary=xx"
+
+
+# As large as a picture may be to a model: three megabytes.
+VAST = (1024, 1024, 3)
+
+
+def vast_contract() -> Contract:
+    """A model of the largest pictures."""
+    [photo_of_weather] = weather().features
+    features = (photo_of_weather.model_copy(update={"shape": VAST}),)
+    example = {"photo": to_base64(np.full(VAST, 90, dtype=np.uint8))}
+    return weather().contract().model_copy(update={"use_case": "vast", "features": features, "example": example})
 
 
 def weather_contract() -> Contract:
@@ -43,7 +55,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> FolderSource:
     made = FolderSource(tmp_path_factory.mktemp("registry"))
     put(made, 2, weather_contract(), weather_contract().example, bias=-1)
     put(made, 1, loan_contract(), LOAN_RECORD)
-    made.point(weather=2, loan_approval=1)
+    put(made, 1, vast_contract(), vast_contract().example)
+    made.point(weather=2, loan_approval=1, vast=1)
     return made
 
 
@@ -55,6 +68,7 @@ def api(models: FolderSource, postgres: Postgres, tmp_path_factory: pytest.TempP
     ) as running:
         running.wait_for_version(2, "weather")
         running.wait_for_version(1)
+        running.wait_for_version(1, "vast")
         yield running
 
 
@@ -218,12 +232,38 @@ def test_many_at_once_get_each_their_own_answer(api: RunningApi, models: FolderS
 
 def test_many_large_pictures_at_once_take_bounded_memory(api: RunningApi) -> None:
     large = encoded(Image.new("L", (7000, 7000)))
-    before = memory_mb(api.process.pid)
+    before = peak_memory_mb(api.process.pid)
     with ThreadPoolExecutor(8) as threads:
         statuses = list(threads.map(lambda _: send(api, large).status_code, range(16)))
     assert set(statuses) == {200}
     # Two at a time, of 49 million pixels in three colours and an inner copy each.
-    assert memory_mb(api.process.pid) - before < 1200
+    assert peak_memory_mb(api.process.pid) - before < 1200
+
+
+def batch(api: RunningApi, contents: list[bytes], use_case: str = "weather") -> httpx.Response:
+    records = [{"photo": base64.b64encode(content).decode()} for content in contents]
+    return api.client.post(f"/predict/{use_case}/batch", json=records)
+
+
+def test_a_batch_of_pictures_gets_the_answers_of_the_single_ones(api: RunningApi, models: FolderSource) -> None:
+    seeds = range(21)
+    response = batch(api, [encoded(photo(seed=seed)) for seed in seeds])
+    assert response.status_code == 200, response.text
+    answers = [answer["probability"] for answer in response.json()["predictions"]]
+    model = CompiledModel.load(models.folder / "weather" / "2")
+    wanted = model.scores({"photo": np.stack([pixels("warm", seed) for seed in seeds])})[:, 1]
+    np.testing.assert_allclose(answers, wanted, atol=1e-6)
+
+
+def test_a_batch_of_pictures_takes_bounded_memory(api: RunningApi) -> None:
+    small = encoded(photo())
+    before = peak_memory_mb(api.process.pid)
+    assert batch(api, [small] * 85, "vast").status_code == 200
+    # Decoded they are 267 MB. Of their inner arrays, four times as large, eight are there at a time.
+    assert peak_memory_mb(api.process.pid) - before < 700
+    refused = batch(api, [small] * 86, "vast")
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["msg"] == "a batch has up to 85 pictures, not 86"
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
