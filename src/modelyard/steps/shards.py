@@ -1,5 +1,6 @@
 """Pictures become arrays: the pixels of a part's pictures side by side in files of some hundred, read one at a time."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from modelyard.usecase import UseCase
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of 224 x 224 pixels in three colours, 37 MB.
+# Of 224 x 224 pixels in three colours, 256 pictures are 37 MB.
 SHARD_PICTURES = 256
+SHARD_BYTES = 40 * 1024 * 1024
 READERS = 4
 
 
@@ -48,6 +50,7 @@ def with_arrays(
 class _Shards:
     def __init__(self, use_case: UseCase, snapshot_id: str, objects: ObjectStore) -> None:
         self._shape = use_case.features[0].image_shape
+        self._most = min(SHARD_PICTURES, SHARD_BYTES // math.prod(self._shape))
         self._data_name = use_case.data_name
         self._folder = arrays_folder(use_case.data_name, snapshot_id)
         self._objects = objects
@@ -59,7 +62,7 @@ class _Shards:
         waiting = self._waiting[part]
         key = f"{self._name(part)}{ROW}{len(waiting)}"
         waiting.append(sha256)
-        if len(waiting) == SHARD_PICTURES:
+        if len(waiting) == self._most:
             self._write(part)
         return key
 
