@@ -9,6 +9,7 @@ from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
 from modelyard.models.evaluate import primary_metric
 from modelyard.models.fit import Fitted, fit, pictures
+from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, UseCase
 
@@ -126,6 +127,13 @@ def test_there_are_pictures(kind: TaskKind) -> None:
     classified = {"confusion_matrix", "roc_curve", "precision_recall_curve"}
     expected = classified if kind.is_classification else {"predicted_against_actual"}
     assert set(shown) == expected | {"feature_importance"}
+
+
+def test_a_class_whose_records_come_last_matters_to_the_importance_too() -> None:
+    model = fitted(TaskKind.MULTICLASS, "linear")
+    part = records(TaskKind.MULTICLASS, 2 * IMPORTANCE_RECORDS, 3)
+    green = part["answer"] == "green"
+    assert importance_plot(model.contract, model.pipeline, pd.concat([part[~green], part[green]]), seed=0).axes
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def importance_plot(contract: Contract, pipeline: Pipeline, frame: pd.DataFrame,
         frame: Records that it was not fitted on, with the target.
         seed: Of the shuffling.
     """
-    sample = frame.iloc[:IMPORTANCE_RECORDS]
+    sample = _some(contract, frame)
     found = permutation_importance(
         pipeline,
         sample[contract.names],
@@ -85,6 +85,13 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
         axes.set_xlabel("epoch")
         axes.legend(fontsize="x-small", framealpha=0.5)
     return figure
+
+
+def _some(contract: Contract, frame: pd.DataFrame) -> pd.DataFrame:
+    """Some records of a frame; of each class equally many, as far as there are: a rare one must not be missing."""
+    if not contract.kind.is_classification:
+        return frame.iloc[:IMPORTANCE_RECORDS]
+    return frame.groupby(contract.target.name).head(max(1, IMPORTANCE_RECORDS // len(contract.target.classes)))
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:
