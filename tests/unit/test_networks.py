@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from modelyard.contract import Pixels
-from modelyard.errors import BadInput
+from modelyard.errors import BadInput, StepFailed
 from modelyard.models.compiled import CompiledModel
 from modelyard.models.fit import Fitted, loaded
 from modelyard.models.fit_pictures import figures, fit_pictures
@@ -104,6 +104,12 @@ def test_the_learning_rate_is_reduced_where_nothing_gets_better() -> None:
     parameters = {"filters": 1, "epochs": 3, "learning_rate": 1e-9, "plateau_patience": 1, "minimum_learning_rate": 0.0}
     rates = fitted(weather(), parameters=parameters).history["learning_rate"]
     assert rates[-1] < rates[0]
+
+
+def test_a_network_that_overflows_is_a_sentence() -> None:
+    overflowing = {"filters": 1, "epochs": 1, "optimizer": "sgd", "learning_rate": 1e30}
+    with pytest.raises(StepFailed, match="a smaller learning_rate"):
+        fitted(weather(), parameters=overflowing)
 
 
 def test_cross_validation_chooses_the_epochs() -> None:

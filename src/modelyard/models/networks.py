@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from sklearn.model_selection import StratifiedKFold
 
 from modelyard.contract import Contract, Frozen, Pixels
-from modelyard.errors import BadInput
+from modelyard.errors import BadInput, StepFailed
 from modelyard.models.inputs import PixelSource
 from modelyard.usecase import Candidate
 
@@ -149,8 +149,15 @@ def fit_network(
 
 
 def network_scores(model: keras.Model, part: Part, classes: int) -> Scores:
-    """A network's probabilities, of shape (pictures, classes)."""
-    return np.asarray(model.predict(Batches(part, classes, PREDICTED_AT_A_TIME), verbose=0), dtype=np.float64)
+    """A network's probabilities, of shape (pictures, classes).
+
+    Raises:
+        StepFailed: It says what is no number.
+    """
+    scores = np.asarray(model.predict(Batches(part, classes, PREDICTED_AT_A_TIME), verbose=0), dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise StepFailed("the network's answers are no numbers: a smaller learning_rate keeps its weights finite")
+    return scores
 
 
 def _cross_validated(
