@@ -91,6 +91,10 @@ def no_pictures(folder: Path) -> None:
             (folder / label / f"{number}.jpg").write_text("text")
 
 
+def no_test(folder: Path) -> None:
+    write_photos(write_photos(folder, 60, "train"), 20, "val", seed=1000)
+
+
 def a_file(folder: Path) -> None:
     folder.write_text("x")
 
@@ -104,6 +108,7 @@ def a_file(folder: Path) -> None:
         (one_class, "must have a folder for each class, two at least, and has only 'warm'"),
         (few, "has 20 pictures, and a model needs 100"),
         (no_pictures, "files that were opened cannot be used"),
+        (no_test, "must have folders train and test, or just one for each class, and has only train and validation"),
     ],
 )
 def test_what_cannot_be_a_use_case_is_a_sentence(here: Path, make: Callable[[Path], None], sentence: str) -> None:

@@ -34,6 +34,8 @@ def test_the_folder_above_says_the_part(tmp_path: Path) -> None:
     write_photos(tmp_path, 1, "test", seed=10)
     assert read(tmp_path)[0]["test/warm/0000.png"] == "warm"
     assert part_of("test/warm/0000.png") == "test"
+    assert part_of("Train/warm/0000.png") == "train"
+    assert part_of("val/warm/0000.png") == part_of("valid/warm/0000.png") == "validation"
     assert part_of("test/0000.png") is None
     assert part_of("warm/test/0000.png") is None
 

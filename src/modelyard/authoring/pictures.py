@@ -95,8 +95,9 @@ def picture_draft_of(name: str, source: str) -> PictureDraft:
     folder = PictureFolder(source)
     labels = [_label(file) for file in folder.files]
     counts = Counter(label for label in labels if label)
-    _check(source, counts)
     chosen = [file for file, label in zip(folder.files, labels, strict=True) if label]
+    parts = Counter(part_of(file.path) for file in chosen)
+    _check(source, counts, parts)
     opened = chosen[:: max(1, math.ceil(len(chosen) / OPENED))]
     sizes, greys, unusable = _looked_at(folder, opened)
     if len(unusable) > len(opened) / 2:
@@ -109,7 +110,7 @@ def picture_draft_of(name: str, source: str) -> PictureDraft:
         name=name,
         source=source,
         counts={label: counts[label] for label in sorted(counts)},
-        given_test=sum(part_of(file.path) == "test" for file in chosen),
+        given_test=parts["test"],
         strays=len(folder.files) - len(chosen),
         opened=len(opened),
         unusable=unusable,
@@ -158,12 +159,15 @@ def _label(file: File) -> str | None:
     return within[0] if within else None
 
 
-def _check(source: str, counts: Counter[str]) -> None:
+def _check(source: str, counts: Counter[str], parts: Counter[str | None]) -> None:
     if len(counts) < 2:
         there = f"only {next(iter(counts))!r}" if counts else "none"
         raise BadInput(f"{source} must have a folder for each class, two at least, and has {there}")
     if sum(counts.values()) < FEWEST_PICTURES:
         raise BadInput(f"{source} has {sum(counts.values())} pictures, and a model needs {FEWEST_PICTURES}")
+    if None not in parts and not {"train", "test"} <= set(parts):
+        there = " and ".join(sorted(filter(None, parts)))
+        raise BadInput(f"{source} must have folders train and test, or just one for each class, and has only {there}")
 
 
 def _looked_at(folder: PictureFolder, files: list[File]) -> tuple[list[int], list[bool], dict[str, str]]:

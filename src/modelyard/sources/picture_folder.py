@@ -17,12 +17,14 @@ from modelyard.errors import BadInput
 from modelyard.pictures import LARGEST_BYTES, UnusablePicture, read_picture, too_many_bytes
 from modelyard.records import Records, Rejection
 from modelyard.sources.files import explained
-from modelyard.usecase import PARTS, UseCase
+from modelyard.usecase import UseCase
 
 # Files that are read at the same time, and in a row.
 READERS = 4
 FILES_AT_A_TIME = 128
 HIDDEN = "."
+# What people call the folders of parts, in small letters or capitals.
+PART_OF = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
 Keep = Callable[[str, bytes], None]
 
@@ -132,7 +134,7 @@ def read_pictures(folder: PictureFolder, use_case: UseCase, keep: Keep) -> Itera
 def part_of(path: str) -> str | None:
     """The part that a picture's path puts it into, if it names one."""
     first, *others = path.split("/")
-    return first if first in PARTS and len(others) > 1 else None
+    return PART_OF.get(first.lower()) if len(others) > 1 else None
 
 
 class _Checked(NamedTuple):
