@@ -46,6 +46,7 @@ def _fill(name: str, use_case: UseCase, example: bool, keep: bool = False) -> No
             value = fitting(field, use_case.example.get(field.name)) if example else None
             st.session_state[key] = value if value is not None or _can_be_none(field) else ""
     st.session_state[_example_key(name)] = example
+    st.session_state[_turn_key(name)] = _turn(name) + 1
 
 
 def _fields(use_case: UseCase) -> list[Field]:
@@ -76,7 +77,9 @@ def _show_picture_form(name: str, use_case: UseCase) -> Filled | None:
     if field is None:
         return None
     with st.form(f"form.{name}", border=True):
-        file = st.file_uploader(label(field), type=PICTURES, help=field.help or None, key=f"{name}.picture")
+        # Another one at each turn: what was uploaded cannot be taken out of it otherwise.
+        place = f"{name}.picture.{_turn(name)}"
+        file = st.file_uploader(label(field), type=PICTURES, help=field.help or None, key=place)
         key = _show_key(name, use_case)
         sent = st.form_submit_button("Predict", type="primary", icon=":material/play_arrow:", width="stretch")
     picture = file.getvalue() if file else _example_picture(name, use_case, field)
@@ -99,6 +102,15 @@ def _example_picture(name: str, use_case: UseCase, field: Field) -> bytes | None
 
 def _example_key(name: str) -> str:
     return f"{name}.example"
+
+
+def _turn_key(name: str) -> str:
+    return f"{name}.turn"
+
+
+def _turn(name: str) -> int:
+    """How often the form was filled in or cleared by a button."""
+    return int(st.session_state.get(_turn_key(name), 0))
 
 
 def _show_key(name: str, use_case: UseCase) -> dict[str, Value]:

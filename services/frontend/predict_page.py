@@ -10,8 +10,6 @@ from services.frontend.choice import choose
 from services.frontend.form import Filled, show_form
 from services.frontend.said import Answer, UseCase, number
 
-KINDS = {"binary": "yes or no", "multiclass": "one of several classes", "regression": "a number", "image": "a picture"}
-
 
 def show_predict_page(api: Api) -> None:
     """Draws the page."""

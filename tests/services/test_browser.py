@@ -154,6 +154,8 @@ def test_a_picture_is_uploaded_and_stands_beside_the_answer(page: Page, tmp_path
     press(page, "Predict")
     expect(page.locator(".my-mono")).not_to_have_text(of_the_example)
     expect(page.locator(".st-key-answer img")).to_be_visible()
+    press(page, "Fill in the example")
+    expect(page.get_by_text("bright.png")).to_have_count(0)
     (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     page.locator("input[type=file]").set_input_files(tmp_path / "text.jpg")
     press(page, "Predict")
