@@ -33,13 +33,21 @@ def main() -> int:
     parser.add_argument("fields", nargs="*", metavar="NAME=VALUE", help="fields of the record")
     chosen = parser.parse_args()
     try:
-        record = json.loads(chosen.record.read_text(encoding="utf-8")) if chosen.record else example_of(chosen)
+        record = record_in(chosen.record) if chosen.record else example_of(chosen)
         answer = ask(f"{chosen.url}/predict/{chosen.use_case}", {**record, **fields_of(chosen.fields)})
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     sys.stdout.write(json.dumps(answer, indent=2) + "\n")
     return 0
+
+
+def record_in(file: Path) -> dict[str, Any]:
+    """The record in a JSON file."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
+        raise ValueError(f"{file} must hold one record, which is a JSON object")
+    return record
 
 
 def example_of(chosen: argparse.Namespace) -> dict[str, Any]:

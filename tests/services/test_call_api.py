@@ -42,12 +42,14 @@ def test_fields_and_a_file_can_be_given(case: Case, raw_engine: Engine, tmp_path
 
 def test_what_is_wrong_is_a_sentence(case: Case, tmp_path: Path) -> None:
     url = str(case.api.client.base_url)
+    (tmp_path / "many.json").write_text("[]")
     nowhere = f"http://127.0.0.1:{free_port()}"
     for arguments, words in (
         (["--use-case", case.name, "age=old"], "422 Unprocessable"),
         (["--use-case", case.name, "age=old"], "age must be a whole number"),
         (["--use-case", "nothing"], "no model of nothing answers; those that do: "),
         (["--record", tmp_path / "absent.json"], "No such file"),
+        (["--record", tmp_path / "many.json"], "must hold one record, which is a JSON object"),
         (["--url", nowhere], f"the API at {nowhere}/info does not answer"),
     ):
         done = call("--url", url, *arguments)
