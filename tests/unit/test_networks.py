@@ -6,11 +6,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 
 from modelyard.contract import Pixels
 from modelyard.errors import BadInput, StepFailed
+from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CompiledModel
 from modelyard.models.fit import Fitted, loaded
 from modelyard.models.fit_pictures import figures, fit_pictures
@@ -126,6 +128,19 @@ def test_resnet50_starts_from_the_weights_that_keras_has_written(tmp_path: Path)
     again = resnet50((32, 32, 3), 2, weights=tmp_path / "some.weights.h5")
     for one, other in zip(there.get_weights(), again.get_weights()[:-2], strict=True):
         assert np.array_equal(one, other)
+
+
+def test_weights_of_imagenet_see_pixels_as_they_were_fitted_on(tmp_path: Path) -> None:
+    there = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    there.save_weights(tmp_path / "some.weights.h5")
+    again = resnet50((32, 32, 3), 2, weights=tmp_path / "some.weights.h5")
+    seen = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    expected = there(keras.applications.resnet50.preprocess_input(seen.astype(np.float32)))
+    below_the_top = keras.Model(again.inputs, again.layers[-1].input)
+    np.testing.assert_allclose(below_the_top(seen), expected, rtol=1e-3, atol=1e-4)
+    said = again(seen)
+    compiled = onnxruntime.InferenceSession(compile_network(again, weather().contract()))
+    np.testing.assert_allclose(compiled.run(None, {"photo": seen})[0], said, atol=1e-5)
 
 
 def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ FILTERS = 64
 DROPOUT = 0.25
 UNITS = 128
 REASON_LENGTH = 200
+# Of blue, green and red, over the pictures that the published weights were fitted on.
+IMAGENET_MEAN = (103.939, 116.779, 123.68)
 
 
 def basic(
@@ -59,7 +61,8 @@ def resnet50(
         pooling: How the last pictures become numbers: avg or max.
         activation: Only relu: it is part of the architecture.
         initializer: Of the top layer's weights; those below have the architecture's.
-        weights: A file with weights of all but the top layer; None: random ones.
+        weights: A file with weights of all but the top layer, which were fitted on pixels as
+            `keras.applications.resnet50.preprocess_input` makes them; None: random ones, and pixels from 0 to 1.
 
     Raises:
         ValueError: The activation is another one, or the weights are of another network.
@@ -67,13 +70,18 @@ def resnet50(
     if activation != "relu":
         raise ValueError(f"ResNet50 has the activation relu, not {activation}")
     pixels = keras.Input(shape, dtype="uint8")
-    scaled = layers.Rescaling(1 / 255)(pixels)
-    if shape[2] == 1:
-        scaled = layers.Concatenate()([scaled] * 3)
+    colours = layers.Concatenate()([pixels] * 3) if shape[2] == 1 else pixels
+    scaled = layers.Rescaling(1 / 255)(colours) if weights is None else _as_imagenet_was_seen(colours)
     network = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=scaled, pooling=pooling)
     if weights is not None:
         _start_from(network, weights)
     return keras.Model(pixels, _probabilities(network.output, classes, initializer))
+
+
+def _as_imagenet_was_seen(colours: Any) -> Any:
+    """Pixels from 0 to 255, blue first, less the mean of each colour."""
+    blue_first = keras.ops.take(colours, [2, 1, 0], axis=-1)
+    return layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_MEAN])(blue_first)
 
 
 def _start_from(network: keras.Model, weights: Path) -> None:
