@@ -346,7 +346,7 @@ def test_a_file_among_the_data_stays_where_it_is(here: Path) -> None:
 
 
 def test_names_and_units() -> None:
-    assert identifiers(["Größe (m)", "GROESSE_m", "class", "30days", "李", "", "customerID", "part"]) == [
+    assert identifiers(["Größe (m)", "GROESSE_m", "class", "30days", "李", "", "customerID", "part", "kWh/a"]) == [
         "groesse_m",
         "groesse_m_2",
         "class_",
@@ -355,11 +355,14 @@ def test_names_and_units() -> None:
         "column_6",
         "customer_id",
         "part_",
+        "kwh_a",
     ]
     assert title_and_unit("annual_income [USD]") == ("Annual income", "USD")
     assert title_and_unit("Länge") == ("Länge", "")
     assert title_and_unit("hours-per-week") == ("Hours per week", "")
     assert title_and_unit("E-mail") == ("E-mail", "")
+    assert title_and_unit("customerAge") == ("Customer Age", "")
+    assert title_and_unit("kWh/a") == ("kWh/a", "")
 
 
 @given(st.lists(st.text(min_size=0, max_size=80), min_size=1, max_size=20))

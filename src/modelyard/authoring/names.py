@@ -24,8 +24,8 @@ def identifier(column: str, position: int) -> str:
         position: Where it is, from 0 on: for one of whose name nothing is left.
     """
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", column).translate(PLAIN))
-    # Capitals that begin a word part words, as spaces do.
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain.encode("ascii", "ignore").decode())
+    # Capitals that begin a word part words, as spaces do; those of a unit such as kWh do not.
+    parted = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z])", "_", plain.encode("ascii", "ignore").decode())
     name = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")[: LONGEST_NAME - 10].strip("_")
     if not name:
         return f"column_{position + 1}"
@@ -57,7 +57,7 @@ def title_and_unit(column: str) -> tuple[str, str]:
     shown = " ".join("".join(character if character.isprintable() else " " for character in column).split())
     found = UNIT.match(shown)
     title, unit = (found["title"], found["unit"]) if found else (shown, "")
-    title = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", title).replace("_", " ").strip()
+    title = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z][a-z])", " ", title).replace("_", " ").strip()
     if KEBAB.fullmatch(title):
         title = title.replace("-", " ")
-    return title[:1].upper() + title[1:], unit
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:], unit
