@@ -1,6 +1,7 @@
 """The frontend's pages, driven without a browser, on a real API with a real database."""
 
 import hashlib
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
+from modelyard.pictures import LARGEST_BYTES
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api
@@ -256,3 +258,8 @@ def test_no_use_case_is_named_in_the_frontends_code() -> None:
     assert names
     for file in (REPOSITORY / "services/frontend").rglob("*.py"):
         assert not [name for name in names if name in file.read_text(encoding="utf-8")], file
+
+
+def test_no_larger_file_is_taken_than_the_api_reads() -> None:
+    settings = tomllib.loads((REPOSITORY / "services" / "frontend" / ".streamlit" / "config.toml").read_text())
+    assert settings["server"]["maxUploadSize"] * 1024**2 == LARGEST_BYTES
