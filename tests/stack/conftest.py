@@ -55,6 +55,13 @@ def stack() -> Iterator[Stack]:
         running.compose("--profile", "replicas", "down", "--volumes", "--timeout", "5", show=True)
 
 
+@pytest.fixture(scope="session")
+def stack_with_tensorflow(stack: Stack) -> Stack:
+    """The platform with the image that models of pictures are trained in, as `make images-tensorflow` builds it."""
+    Stack({**stack.environment, "STEPS_EXTRA": "-tensorflow"}).compose("build", "guard", show=True)
+    return stack
+
+
 def free_ports(count: int) -> list[int]:
     """Ports on which nothing listens."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""The how-to for a use case of one's own, followed on the running platform by somebody who has Docker alone."""
+"""The how-to for a use case of one's own, followed on the running platform: a table by Docker alone, and pictures."""
 
 import shutil
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.how_to import blocks, record
+from tests.painted import encoded, photo, write_photos
 from tests.services.browsers import headless_browser, needs_browser
 from tests.stack.platform_in_containers import REPOSITORY, Stack, wait_until
 
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 WHAT_COMPOSE_READS = ("docker-compose.yaml", "config.env")
 DAGS_SECONDS = 180
 PATIENCE_MS = 60_000
+PICTURES_OF_EACH_CLASS = 150
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +37,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def churn(stack: Stack, folder: Path) -> Stack:
-    """The platform after all commands of the how-to."""
-    propose, start = blocks("needs Docker")
-    said = run(propose, stack, folder)
+    """The platform after all commands of the how-to about a table."""
+    said = follow("needs Docker", "churn", stack, folder)
     assert "use_cases/churn.py: one of two classes from 6 features, made from 3000 records" in said
-    wait_until(lambda: is_there(stack, "churn.load_raw_data"), "the DAG of the new use case", DAGS_SECONDS)
-    run(start, stack, folder)
-    stack.wait_for_training("churn")
     return stack
+
+
+@pytest.fixture(scope="module")
+def sky(stack_with_tensorflow: Stack, folder: Path) -> Stack:
+    """The platform after all commands of the how-to about pictures."""
+    write_photos(folder / "data" / "sky", PICTURES_OF_EACH_CLASS)
+    said = follow("needs Docker and pictures", "sky", stack_with_tensorflow, folder)
+    assert "use_cases/sky.py: one of 2 classes from a picture, made from 300 pictures" in said
+    return stack_with_tensorflow
+
+
+def follow(needs: str, use_case: str, stack: Stack, folder: Path) -> str:
+    """Proposes and trains a use case as the how-to says; returns what was said of the proposal."""
+    propose, start = blocks(needs)
+    said = run(propose, stack, folder)
+    wait_until(lambda: is_there(stack, f"{use_case}.load_raw_data"), "the DAG of the new use case", DAGS_SECONDS)
+    run(start, stack, folder)
+    stack.wait_for_training(use_case)
+    return said
 
 
 def run(block: str, stack: Stack, folder: Path) -> str:
@@ -95,3 +112,12 @@ def test_the_form_answers(churn: Stack) -> None:
         request_id = page.locator(".my-mono").inner_text()
     found = f"select features->>'months_as_customer' from predictions where request_id = '{request_id}'"
     assert churn.psql("raw_data", found) == ["3"]
+
+
+def test_the_api_answers_to_a_picture_and_keeps_what_it_said(sky: Stack) -> None:
+    with httpx.Client(base_url=sky.url("API_PORT"), trust_env=False, timeout=30) as client:
+        asked = client.post("/predict/sky", files={"image": ("evening.png", encoded(photo("warm", seed=7000)))})
+    answer = asked.raise_for_status().json()
+    assert (answer["prediction"], answer["model_version"]) == ("warm", 1)
+    found = f"select use_case, prediction from predictions where request_id = '{answer['request_id']}'"
+    assert sky.psql("raw_data", found) == ['sky|"warm"']

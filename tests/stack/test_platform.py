@@ -245,12 +245,11 @@ def test_another_use_case_waits_until_it_is_started_and_then_answers(stack: Stac
     assert stack.psql("raw_data", found) == [f"{use_case}|{answer['model_version']}"]
 
 
-def test_models_of_pictures_are_trained_in_an_image_that_is_built_on_demand(stack: Stack) -> None:
-    Stack({**stack.environment, "STEPS_EXTRA": "-tensorflow"}).compose("build", "guard", show=True)
-    stack.run_loop("skin_cancer")
-    answer = stack.predict_example("skin_cancer")
+def test_models_of_pictures_are_trained_in_an_image_that_is_built_on_demand(stack_with_tensorflow: Stack) -> None:
+    stack_with_tensorflow.run_loop("skin_cancer")
+    answer = stack_with_tensorflow.predict_example("skin_cancer")
     found = f"select use_case, model_version from predictions where request_id = '{answer['request_id']}'"
-    assert stack.psql("raw_data", found) == [f"skin_cancer|{answer['model_version']}"]
+    assert stack_with_tensorflow.psql("raw_data", found) == [f"skin_cancer|{answer['model_version']}"]
 
 
 def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -> None:
