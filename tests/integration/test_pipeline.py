@@ -378,6 +378,20 @@ def test_without_a_bootstrap_the_day_changes_nothing(use_case: UseCase, platform
     assert other == first.model_copy(update={"trained": False})
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (lambda: rows(1), "too few records: the train part has [01]; load more"),
+        (lambda: [each for each in rows(300) if each[-1] != "1"], "the train part has none of class 1; load more"),
+    ],
+)
+def test_too_few_records_to_train_with_are_a_sentence(
+    use_case: UseCase, platform: Platform, tmp_path: Path, lines: Callable[[], list[list[str]]], words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        train_all(use_case, platform, write(tmp_path / "few.csv", lines()), "few")
+
+
 def test_nothing_to_work_on_is_a_sentence(use_case: UseCase, platform: Platform) -> None:
     with pytest.raises(NothingToWorkOn, match="run `modelyard preprocess` first"):
         train(use_case, "logistic_regression", platform, None, TODAY)

@@ -6,12 +6,13 @@ import logging
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelyard.contract import Frozen
+from modelyard.contract import Frozen, Target
+from modelyard.errors import BadInput
 from modelyard.steps.extras import check_extra
 from modelyard.steps.platform import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
 from modelyard.steps.weights import Weights, on_this_machine, pretrained_weights
-from modelyard.usecase import Candidate, UseCase
+from modelyard.usecase import PARTS, Candidate, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from modelyard.models.fit import Fitted
 
 LOGGER = logging.getLogger(__name__)
+
+# Of one record, R² is no number.
+FEWEST_RECORDS = 2
 
 
 class TrainResult(Frozen):
@@ -83,8 +87,8 @@ def train(
         day: Of the run; it matters where the use case draws another bootstrap every day.
 
     Raises:
-        BadInput: There is no such candidate, its estimator cannot be made, libraries for it are missing, or the file
-            that PRETRAINED_WEIGHTS names cannot be used.
+        BadInput: There is no such candidate, its estimator cannot be made, libraries for it are missing, the file that
+            PRETRAINED_WEIGHTS names cannot be used, or there are too few records.
         NothingToWorkOn: There is no snapshot.
         StepFailed: The model cannot be judged or compiled.
     """
@@ -130,7 +134,9 @@ def _train_now(
     use_case: UseCase, candidate: Candidate, platform: Platform, basis: _Basis, fingerprint: str
 ) -> TrainResult:
     snapshot_id = basis.snapshot_id
-    parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "validation", "test")}
+    parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in PARTS}
+    for part, frame in parts.items():
+        _check_part(use_case.target, part, frame)
     platform.registry.close_unfinished(use_case.name, fingerprint)
     LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
     fitted = _fit(use_case, candidate, platform, parts, basis)
@@ -150,6 +156,16 @@ def _train_now(
         compiled_agrees=fitted.agreement.holds,
         trained=True,
     )
+
+
+def _check_part(target: Target, part: str, frame: "pd.DataFrame") -> None:
+    """Says beforehand, and in a sentence, that nothing can be learnt from a part or said by it."""
+    if len(frame) < FEWEST_RECORDS:
+        raise BadInput(f"too few records: the {part} part has {len(frame)}; load more")
+    known = set(frame[target.name].unique())
+    missing = ", ".join(str(label) for label in target.classes if label not in known)
+    if missing:
+        raise BadInput(f"too few records: the {part} part has none of class {missing}; load more")
 
 
 def _fit(
