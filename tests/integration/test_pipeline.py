@@ -125,6 +125,19 @@ def test_the_second_time_nothing_is_done_again(use_case: UseCase, platform: Plat
     assert len(platform.registry.versions(use_case.name)) == 1
 
 
+def test_the_validation_part_chooses_and_the_test_part_does_not(
+    use_case: UseCase, platform: Platform, records: Path
+) -> None:
+    [first] = use_case.candidates
+    second = first.model_copy(update={"name": "second", "parameters": {"max_iter": 1000, "C": 0.5}})
+    two = use_case.model_copy(update={"candidates": (first, second)})
+    trained, _ = train_all(two, platform, records, "first")
+    for result, validation, test in zip(trained, (0.7, 0.8), (0.9, 0.6), strict=True):
+        measured = {"validation": {"roc_auc": validation}, "test": {"roc_auc": test}}
+        keep(platform, "judged", two, "train", result.model_copy(update=measured), result.candidate)
+    assert compare(two, platform, "judged").candidate == "second"
+
+
 def test_a_deleted_run_is_trained_again(use_case: UseCase, platform: Platform, records: Path) -> None:
     [first], _ = train_all(use_case, platform, records, "first")
     mlflow.MlflowClient().delete_run(first.run_id)

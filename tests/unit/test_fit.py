@@ -6,8 +6,8 @@ import pytest
 
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
-from modelyard.models.evaluate import primary_metric
+from modelyard.models.compile import TOLERANCE, Agreement, compare_scores, fitted_scores
+from modelyard.models.evaluate import best_f1_threshold, primary_metric
 from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
@@ -120,6 +120,17 @@ def test_the_contract_carries_what_training_saw(kind: TaskKind) -> None:
 def test_the_threshold_travels_in_a_binary_contract_only() -> None:
     assert fitted(TaskKind.BINARY, "linear").contract.threshold != 0.5
     assert fitted(TaskKind.MULTICLASS, "linear").contract.threshold == 0.5
+
+
+def test_the_threshold_is_the_best_one_of_the_validation_part() -> None:
+    case = use_case(TaskKind.BINARY)
+    train, validation, test = (records(TaskKind.BINARY, rows, seed) for seed, rows in enumerate((600, 200, 200)))
+    model = fit(case, case.candidate("linear"), train, validation, test)
+    of, wanted = model.contract, []
+    for part in (validation, test):
+        scores = fitted_scores(model.pipeline, of, part)[:, 1]
+        wanted.append(best_f1_threshold((part["answer"] == "approved").to_numpy(), scores))
+    assert of.threshold == wanted[0] != wanted[1]
 
 
 def test_there_are_pictures(kind: TaskKind) -> None:

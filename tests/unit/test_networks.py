@@ -12,8 +12,10 @@ import pytest
 
 from modelyard.contract import Pixels
 from modelyard.errors import BadInput, StepFailed
+from modelyard.models import networks
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CompiledModel
+from modelyard.models.evaluate import best_f1_threshold
 from modelyard.models.fit import Fitted, loaded
 from modelyard.models.fit_pictures import figures, fit_pictures
 from modelyard.models.images import resnet50
@@ -80,6 +82,15 @@ def test_it_proves_itself_on_the_example_that_travels_with_it(model: Fitted) -> 
     assert "brightness" in str(feature.unusual(np.zeros(SHAPE, dtype=np.uint8)))
 
 
+def test_the_validation_part_sets_the_threshold_and_watches_the_loss(model: Fitted) -> None:
+    part = frames()["validation"]
+    positive = (part["kind"] == CLASSES[1]).to_numpy()
+    probability = frame_scores(loaded(model.files), part, Painted())[:, 1]
+    assert model.contract.threshold == pytest.approx(best_f1_threshold(positive, probability), abs=1e-5)
+    loss = -np.log(np.where(positive, probability, 1 - probability)).mean()
+    assert model.history["val_loss"][-1] == pytest.approx(loss, rel=1e-3)
+
+
 def test_what_it_said_of_the_test_part_is_kept(model: Fitted) -> None:
     keys = [*frames()["test"].index[:3], "unknown"]
     positions, scores = scores_of(model.files[SCORES_FILE], keys)
@@ -114,8 +125,19 @@ def test_a_network_that_overflows_is_a_sentence() -> None:
         fitted(weather(), parameters=overflowing)
 
 
-def test_cross_validation_chooses_the_epochs() -> None:
+def test_cross_validation_chooses_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_once, parts = networks._fitted, []
+
+    def watched(*arguments: Any) -> networks.History:
+        parts.append([set(part.keys) for part in arguments if isinstance(part, networks.Part)])
+        return fit_once(*arguments)
+
+    monkeypatch.setattr(networks, "_fitted", watched)
     model = fitted(weather(epochs=3, folds=3))
+    *folds, (train, validation) = parts
+    assert validation == set(frames()["validation"].index)
+    for learnt, left_out in folds:
+        assert (learnt | left_out, learnt & left_out) == (train, set())
     epochs = model.validation["cross_validation_epochs"]
     assert 1 <= epochs <= 3
     assert len(model.history["loss"]) == epochs
