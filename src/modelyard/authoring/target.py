@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from modelyard.authoring.columns import Column, Table
 from modelyard.contract import Label, TaskKind
 from modelyard.errors import BadInput
@@ -114,10 +116,13 @@ def _classes(table: Table, column: Column, kind: TaskKind, why: str, allowed_bad
 
 def _values(column: Column) -> list[str]:
     """The different values, as they stand in the file; of numbers, each once however it is written."""
-    texts = [text for text in column.texts if not (column.is_number and text in NO_VALUE)]
-    if not (column.is_number and column.whole):
+    if not column.is_number:
+        return sorted(column.texts)
+    texts = [text for text in column.texts if text not in NO_VALUE]
+    if not column.whole:
         return sorted(texts)
-    numbers = {column.number(text): text for text in sorted(texts, reverse=True)}
+    texts.sort(reverse=True)
+    numbers = dict(zip(column.numbers(pa.array(texts)).values.to_pylist(), texts, strict=True))
     return [numbers[number] for number in sorted(number for number in numbers if number is not None)]
 
 
