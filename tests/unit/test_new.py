@@ -1,6 +1,9 @@
 """What is proposed for tables that nobody has declared, and what is said of those that cannot be one."""
 
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from modelyard.usecase import UseCase, find_use_case
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
 BAD_SHARE = 0.05
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -108,6 +112,38 @@ def test_columns_that_say_nothing_or_too_much_are_left_out_with_the_reason(here:
     assert "as an identifier has" in reasons[""]
     assert reasons["status"] == "says the same as 'Churned', in other words"
     assert any(sentence.startswith("'status' is left out") for sentence in doubts(made, BAD_SHARE))
+
+
+def test_prose_is_called_prose_where_no_two_texts_are_alike(here: Path) -> None:
+    def row(number: int) -> str:
+        return f"{number % 7},car {number} was never in an accident and has had one owner ever since,{number % 2}"
+
+    made = draft(table(here / "table.csv", "x,remarks,y", row), "y")
+    assert left_out(made)["remarks"] == "holds prose, which the models of tables do not read"
+
+
+def test_why_a_column_is_left_out_stands_whole_in_the_file(here: Path) -> None:
+    def row(number: int) -> str:
+        return f"{number % 7},2020-01-{number % 28 + 1:02d},{number % 2}"
+
+    declared(table(here / "table.csv", "x,day of the very first registration,y", row), "y")
+    written = Path("use_cases/mine.py").read_text(encoding="utf-8")
+    assert "such as the days until another date." in " ".join(re.sub(r"\n +# ", " ", written).split())
+    assert max(map(len, written.splitlines())) <= 120
+
+
+def test_what_is_written_passes_the_checks_of_its_place(here: Path) -> None:
+    declared(FLATS.write(here / "table.csv", 300), FLATS.target, FLATS.key)
+    text = Path("use_cases/mine.py").read_text(encoding="utf-8")
+    ruff = [sys.executable, "-m", "ruff", "check", "--stdin-filename", "use_cases/mine.py", "-"]
+    done = subprocess.run(ruff, cwd=REPOSITORY, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_amounts_of_which_no_two_are_alike_take_no_longer(here: Path) -> None:
+    file = table(here / "table.csv", "x,y", lambda number: f"{number % 7},{number}.25", 20_000)
+    assert draft(file, "y").goal.kind is TaskKind.REGRESSION
 
 
 def test_a_column_that_tells_the_target_is_doubted_and_stays(here: Path) -> None:

@@ -30,7 +30,7 @@ def declared(folder: Path) -> UseCase:
 def test_what_is_written_can_read_what_it_was_made_from(here: Path) -> None:
     use_case = declared(write_photos(here / "data" / "sky", 60))
     assert (use_case.kind, use_case.target.classes, use_case.extra) == (TaskKind.IMAGE, CLASSES, "tensorflow")
-    assert use_case.source == "sky"
+    assert (use_case.source, use_case.target.title) == ("sky", "Class")
     assert use_case.features[0].shape == (32, 32, 3)
     read = list(read_pictures(PictureFolder("data/sky"), use_case, lambda *_: None))
     assert sum(each.accepted.num_rows for each in read) == 120
@@ -63,7 +63,16 @@ def test_what_cannot_be_used_is_said(here: Path) -> None:
     (folder / "readme.txt").write_text("about")
     said = " ".join(doubts_of_pictures(picture_draft_of("sky", str(folder))))
     assert "cold/000.jpg is no picture in JPEG, PNG or WebP format: it is set aside." in said
-    assert "1 files lie in no class's folder" in said
+    assert "1 file lies in no class's folder" in said
+
+
+def test_few_pictures_get_a_larger_test_and_say_so(here: Path) -> None:
+    folder = write_photos(here / "data" / "sky", 60)
+    assert declared(folder).split.test == 0.4
+    assert "two fifths of them are kept for the test" in " ".join(
+        assumptions_of_pictures(picture_draft_of("sky", str(folder)))
+    )
+    assert "# 120 pictures are few: more are kept for the test" in Path("use_cases/sky.py").read_text(encoding="utf-8")
 
 
 def no_folder(_: Path) -> None:

@@ -4,11 +4,13 @@ import ast
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from modelyard.authoring.columns import Column
 from modelyard.authoring.draft import Draft, feature_title
 from modelyard.authoring.features import Proposal
+from modelyard.authoring.few_records import FEW_SPLIT
 from modelyard.authoring.names import title_and_unit
 from modelyard.authoring.pictures import PictureDraft
 from modelyard.contract import Feature, FeatureType, Label
@@ -17,6 +19,7 @@ from modelyard.usecase import Candidate, Gate
 LINE_LENGTH = 120
 INDENT = "    "
 LONGEST_INDENT = 16
+LONGEST_COMMENT = 3
 # What a declaration may name, also in its comments, by where it is found.
 NAMES = {
     "modelyard.contract": ("Feature", "FeatureType", "Limits", "Target", "TaskKind"),
@@ -63,10 +66,13 @@ def _picture_body(draft: PictureDraft, source: str) -> Iterator[str]:
     yield f"title={_text(draft.title)},"
     yield f'description="Tells pictures of {len(draft.counts)} classes apart.",'
     yield "kind=TaskKind.IMAGE,"
-    yield f"# The files have about {draft.size} pixels on the shorter side; the models see so many."
+    yield f"# The files have about {draft.size} pixels on the shorter side; the models see those of the shape."
     yield f'features=(Feature(name="image", type=FeatureType.IMAGE, title="Picture", shape={shape}),),'
-    yield from _long_call("target=Target", {"name": '"class_name"', "classes": _tuple(tuple(draft.counts))})
+    target = {"name": '"class_name"', "classes": _tuple(tuple(draft.counts)), "title": '"Class"'}
+    yield from _long_call("target=Target", target)
     yield f"source={_text(source)},"
+    if split == FEW_SPLIT:
+        yield _few(f"{draft.pictures} pictures")
     yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
     if draft.gate != Gate():
         yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
@@ -110,12 +116,12 @@ def _description(draft: Draft) -> str:
 def _feature(draft: Draft, proposal: Proposal) -> Iterator[str]:
     column = proposal.column
     if proposal.type is None:
-        yield f"# {_comment(f'{column.name!r} is left out: it {proposal.why_not}.')}"
+        yield from _comment(f"{column.name!r} is left out: it {proposal.why_not}.")
         return
-    yield f"# {_comment(_seen(column, proposal.type))}"
+    yield from _comment(_seen(column, proposal.type))
     doubt = proposal.doubt or _doubt_of_leak(draft, column)
     if doubt:
-        yield f"# Doubtful: it {_comment(doubt)}."
+        yield from _comment(f"Doubtful: it {doubt}.")
     yield "Feature("
     for name, value in _arguments(draft, proposal, proposal.type).items():
         yield from (INDENT + line for line in _argument(name, value))
@@ -166,9 +172,13 @@ def _small(draft: Draft) -> Iterator[str]:
     if not draft.is_small:
         return
     split = draft.split
-    yield f"# {draft.table.records} records are few: more are kept for the test, and the gate takes fewer for enough."
+    yield _few(f"{draft.table.records} records")
     yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
     yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
+
+
+def _few(records: str) -> str:
+    return f"# {records} are few: more are kept for the test, and the gate takes fewer for enough."
 
 
 def _candidate(candidate: Candidate) -> Iterator[str]:
@@ -258,7 +268,8 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def _comment(text: str) -> str:
-    """A text in one line, whatever is in it."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= LINE_LENGTH - 20 else f"{line[: LINE_LENGTH - 21]}…"
+def _comment(text: str) -> Iterator[str]:
+    """A text as a few lines of a comment, whatever is in it."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    lines = textwrap.wrap(printable, LINE_LENGTH - LONGEST_INDENT, max_lines=LONGEST_COMMENT, placeholder=" …")
+    yield from (f"# {line}" for line in lines)

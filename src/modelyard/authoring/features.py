@@ -112,10 +112,10 @@ def _text(column: Column) -> Proposal:
         return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write {PLAIN}")
     if (stray := _stray_text(column, texts)) is not None:
         return Proposal(column, None, f"holds numbers, and texts such as {stray!r}: leave those cells empty")
-    if column.is_unique:
-        return Proposal(column, None, "has another text in every record, as a name or an identifier has")
     if column.characters > PROSE_CHARACTERS * column.given:
         return Proposal(column, None, "holds prose, which the models of tables do not read")
+    if column.is_unique:
+        return Proposal(column, None, "has another text in every record, as a name or an identifier has")
     if not column.all_counted or column.different > MOST_DIFFERENT_SHARE * column.given:
         return Proposal(column, None, "has another text in nearly every record, as a name or an identifier has")
     return _category(column)

@@ -124,16 +124,18 @@ def assumptions_of_pictures(draft: PictureDraft) -> list[str]:
     """What was assumed, a sentence each."""
     shares = ", ".join(f"{label} {count}" for label, count in draft.counts.items())
     colours = "in colours" if draft.channels == 3 else "in shades of grey, as all that were opened are"
+    shorter = f"the shorter side of the files has about {draft.size}"
     said = [
         f"The folders are the classes: {shares}.",
-        f"The models see {draft.side} by {draft.side} pixels {colours}; the files about {draft.size} by {draft.size}.",
+        f"The models see {draft.side} by {draft.side} pixels {colours}; {shorter}.",
     ]
     if draft.given_test:
         said.append(f"{draft.given_test} pictures are for the test, as their folder says.")
     if draft.gate.minimum_test_records < Gate().minimum_test_records:
+        kept = "two fifths of them are kept for the test, and " if draft.split == FEW_SPLIT else ""
         said.append(
-            f"{draft.pictures} pictures are few: the gate takes {draft.gate.minimum_test_records} test records for "
-            "enough. It is as strict as ever about what they show."
+            f"{draft.pictures} pictures are few: {kept}the gate takes {draft.gate.minimum_test_records} test records "
+            "for enough. It is as strict as ever about what they show."
         )
     return said
 
@@ -144,7 +146,8 @@ def doubts_of_pictures(draft: PictureDraft) -> list[str]:
     if len(draft.unusable) > len(said):
         said.append(f"In all, {len(draft.unusable)} of the {draft.opened} files that were opened cannot be used.")
     if draft.strays:
-        said.append(f"{draft.strays} files lie in no class's folder: they are set aside.")
+        lie = "file lies" if draft.strays == 1 else "files lie"
+        said.append(f"{draft.strays} {lie} in no class's folder: set aside when pictures are loaded.")
     said += [
         f"The class {label!r} has only {count} pictures: a part may come to have none of them."
         for label, count in draft.counts.items()
