@@ -41,6 +41,7 @@ demo: $(VENV)/.local ## Run the whole loop once and show it (USE_CASE=name SOURC
 # What a use case may name as its extra.
 .PHONY: tensorflow
 tensorflow: $(VENV)/.tensorflow ## Install what models of pictures are trained with
+	@:
 
 .PHONY: up-local
 up-local: $(VENV)/.local ## Start the platform as native processes

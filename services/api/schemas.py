@@ -97,7 +97,7 @@ def _value_schema(feature: Feature) -> Schema:
 
 def _described(feature: Feature) -> str:
     parts = [feature.help, f"In {feature.unit}." if feature.unit else ""]
-    if feature.seen and feature.seen.minimum is not None and feature.seen.maximum is not None:
+    if feature.is_counted and feature.seen and feature.seen.minimum is not None and feature.seen.maximum is not None:
         parts.append(f"The model was trained on {feature.seen.minimum:g} to {feature.seen.maximum:g}.")
     return " ".join(part for part in parts if part)
 

@@ -51,7 +51,8 @@ def label(field: Field) -> str:
 
 def hint(field: Field) -> str:
     """What a person needs to know of a field."""
-    seen = f"The model was trained on {range_in_words(field.seen)}." if field.seen.minimum is not None else ""
+    is_seen = field.seen.minimum is not None and field.type != "boolean"
+    seen = f"The model was trained on {range_in_words(field.seen)}." if is_seen else ""
     valid = f"Can be {range_in_words(field.valid)}." if field.valid != Range() else ""
     unknown = "Leave it empty when it is not known." if field.nullable and field.type != "boolean" else ""
     return "\n\n".join(part for part in (field.help, valid, seen, unknown) if part)

@@ -109,7 +109,8 @@ def test_the_form_has_titles_units_limits_help_and_begins_with_the_example(page:
     assert "Can be 18 to 120." in age.help
     assert "The model was trained on 18 to 69." in age.help
     assert widget(page, "Annual income (USD)").value == 60000.0
-    assert widget(page, "Past default").value is False
+    default = widget(page, "Past default")
+    assert (default.value, default.help) == (False, "Whether the applicant has ever failed to pay a loan back.")
 
 
 def test_the_answer_has_class_title_probability_threshold_version_and_request_id(

@@ -258,6 +258,7 @@ def test_the_documentation_shows_what_people_need() -> None:
     assert age["type"] == ["integer", "null"]
     assert (age["minimum"], age["maximum"], age["x-unit"], age["examples"]) == (18, 120, "years", [35])
     assert age["description"] == "Age of the applicant. In years. The model was trained on 18 to 69."
+    assert "trained on" not in schema["properties"]["had_past_default"]["description"]
     assert schema["required"] == REQUIRED
     assert schema["examples"] == [LOAN_RECORD]
     assert list(schema["properties"]) == ["id", *loan_contract().names]

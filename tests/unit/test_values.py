@@ -149,7 +149,7 @@ def test_no_numbers_with_decimal_commas(text: str) -> None:
     for kind in (FeatureType.NUMBER, FeatureType.INTEGER):
         reading = reading_of(Feature(name="p", type=kind), decimal=",")
         assert read(reading.read(cells("1", text))) == ([1, None], [1])
-        assert reading.complaint.endswith("with a decimal comma")
+        assert reading.complaint.endswith("; decimals follow a comma")
 
 
 def test_a_decimal_comma_changes_nothing_in_texts_and_truth_values() -> None:

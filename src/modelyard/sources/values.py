@@ -65,7 +65,7 @@ def reading_of(field: Feature | Target, decimal: str = ".") -> Reading:
     reading = _usual_reading_of(field)
     if decimal == "." or reading not in (NUMBERS, INTEGERS):
         return reading
-    return Reading(lambda cells: reading.read(with_points(cells)), f"{reading.complaint} with a decimal comma")
+    return Reading(lambda cells: reading.read(with_points(cells)), f"{reading.complaint}; decimals follow a comma")
 
 
 def _usual_reading_of(field: Feature | Target) -> Reading:
