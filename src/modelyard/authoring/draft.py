@@ -175,12 +175,15 @@ def doubts(draft: Draft, allowed_bad_share: float) -> list[str]:
     measure = "area under the ROC curve" if draft.goal.classes else "R²"
     said += [
         f"{name!r} tells {draft.goal.column.name!r} nearly by itself ({measure} {score:.3f}): is it known before? "
-        "If not, take it out."
+        "If not, take it out before records are loaded."
         for name, score in draft.telling.items()
     ]
     if len(draft.parts) > 1:
         parts = ", ".join(map(repr, draft.parts))
-        said.append(f"{parts} together give {draft.goal.column.name!r}: are they known before? If not, take them out.")
+        said.append(
+            f"{parts} together give {draft.goal.column.name!r}: are they known before? If not, take them out before "
+            "records are loaded."
+        )
     return said + _doubts_of_target(draft) + _doubts_of_records(draft, allowed_bad_share)
 
 
