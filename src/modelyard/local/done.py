@@ -57,7 +57,8 @@ def _load(result: Result) -> tuple[bool, str]:
         "rejected": done.rows_rejected,
     }
     what = ", ".join(f"{rows} {word}" for word, rows in counts.items() if rows or word == "added")
-    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}"
+    why = " (why: table rejected_records of raw_data)" if done.rows_rejected else ""
+    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}{why}"
 
 
 def _preprocess(result: Result) -> tuple[bool, str]:
