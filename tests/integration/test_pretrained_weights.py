@@ -71,6 +71,8 @@ def test_what_is_fitted_started_from_the_files_weights(trained: Callable[[], Tra
     fitted = mlflow.tensorflow.load_model(result.model_uri)
     for one, other in zip(weights, fitted.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+    needed = Path(mlflow.pyfunc.get_model_dependencies(result.model_uri)).read_text(encoding="utf-8")
+    assert {"keras", "tensorflow"} <= {line.partition("==")[0].removesuffix("-cpu") for line in needed.split()}
     parameters = mlflow.MlflowClient().get_run(result.run_id).data.params
     assert parameters["weights.source"].endswith("some.weights.h5")
     assert len(parameters["weights.sha256"]) == 64

@@ -144,6 +144,11 @@ def test_cross_validation_chooses_the_epochs(monkeypatch: pytest.MonkeyPatch) ->
     assert {f"fold_{n}_val_loss" for n in (1, 2, 3)} <= set(model.history)
 
 
+def test_more_folds_than_pictures_of_any_class_are_a_sentence() -> None:
+    with pytest.raises(StepFailed, match="30 folds want as many pictures of a class, and none has more than 24"):
+        fitted(weather(folds=30))
+
+
 def test_resnet50_starts_from_the_weights_that_keras_has_written(tmp_path: Path) -> None:
     there = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(32, 32, 3))
     there.save_weights(tmp_path / "some.weights.h5")

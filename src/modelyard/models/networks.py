@@ -135,13 +135,14 @@ def fit_network(
 
     Raises:
         BadInput: The network cannot be built with these parameters.
+        StepFailed: There are fewer pictures of every class than folds.
     """
     fitting, build = _parts_of(candidate, contract, weights)
     keras.utils.set_random_seed(seed)
     metrics: dict[str, float] = {}
     history: History = {}
     if fitting.folds:
-        history, metrics = _cross_validated(fitting, build, len(contract.target.classes), train, seed)
+        history, metrics = _cross_validated(fitting, fitting.folds, build, len(contract.target.classes), train, seed)
         fitting = fitting.model_copy(update={"epochs": int(metrics["cross_validation_epochs"])})
     model = build()
     fitted = _fitted(model, fitting, len(contract.target.classes), train, validation, seed)
@@ -161,11 +162,14 @@ def network_scores(model: keras.Model, part: Part, classes: int) -> Scores:
 
 
 def _cross_validated(
-    fitting: Fitting, build: Callable[[], keras.Model], classes: int, train: Part, seed: int
+    fitting: Fitting, folds: int, build: Callable[[], keras.Model], classes: int, train: Part, seed: int
 ) -> tuple[History, dict[str, float]]:
-    folds = StratifiedKFold(fitting.folds, shuffle=True, random_state=seed)
+    most = int(np.bincount(train.classes).max())
+    if most < folds:
+        raise StepFailed(f"{folds} folds want as many pictures of a class, and none has more than {most}")
+    parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
     histories = []
-    for learnt, left_out in folds.split(train.keys, train.classes):
+    for learnt, left_out in parts.split(train.keys, train.classes):
         histories.append(_fitted(build(), fitting, classes, train.of(learnt), train.of(left_out), seed))
     loss = np.mean([history["val_loss"] for history in histories], axis=0)
     accuracy = [history["val_accuracy"] for history in histories]

@@ -365,7 +365,7 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
     kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
     if training.flavor == "tensorflow":
         # Keras's own format: configuration and weights, nothing pickled.
-        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras"))
+        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
     else:
         # Derived features are a step of our own, which is read from where it is installed.
         ours = ("modelyard",) if contract.derived else ()
@@ -399,6 +399,13 @@ def _signature(contract: Contract) -> Any:
     texts = bool(labels) and isinstance(labels[0], str)
     output = DataType.string if texts else DataType.long if labels else DataType.double
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(output, contract.target.name)]))
+
+
+def _tensorflow() -> str:
+    """The name under which TensorFlow is installed: there are builds with and without GPUs."""
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()["tensorflow"][0]
 
 
 def _requirements(*names: str) -> list[str]:
