@@ -17,9 +17,9 @@ BIN := $(VENV)/bin
 CHECK := .tools/check
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
-# Most tests wait for something. Each process has servers of its own; a module's tests share some, and stay together.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 \
-	--dist loadfile --no-loadscope-reorder
+# Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
+# and stay together.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # $(call system-package,NAME,what is so without it): Debian's package, where it can be installed.
 system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
 	apt-get install -y -q --no-install-recommends $(1) >/dev/null; } || echo "$(1) cannot be installed here: $(2)" >&2
