@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
@@ -152,7 +153,8 @@ def test_frames_are_what_models_are_trained_on(raw: RawStore, clean: CleanStore,
         assert frame.index.name == "record_key"
         assert frame.index.tolist() == sorted(frame.index)
         assert frame.dtypes.astype(str).tolist() == ["float32", "float32", "float32", "str", "str"]
-    a, b, z = (next(frame.loc[key] for frame in frames.values() if key in frame.index) for key in ("a", "b", "Z"))
+    together = pd.concat(frames.values())
+    a, b, z = together.loc["a"], together.loc["b"], together.loc["Z"]
     assert list(a) == [1, 2, 1, "bakery", "good"]
     assert (b["floor_area"], b["kind"], b["verdict"]) == (2.5, "", "bad")
     assert np.isnan(b["staff"])
