@@ -1,5 +1,6 @@
 """The frontend's pages, driven without a browser, on a real API with a real database."""
 
+import base64
 import hashlib
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
-from modelyard.pictures import LARGEST_BYTES
+from modelyard.settings import Settings
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api
@@ -261,6 +262,7 @@ def test_no_use_case_is_named_in_the_frontends_code() -> None:
         assert not [name for name in names if name in file.read_text(encoding="utf-8")], file
 
 
-def test_no_larger_file_is_taken_than_the_api_reads() -> None:
-    settings = tomllib.loads((REPOSITORY / "services" / "frontend" / ".streamlit" / "config.toml").read_text())
-    assert settings["server"]["maxUploadSize"] * 1024**2 == LARGEST_BYTES
+def test_no_larger_file_is_taken_than_the_api_takes() -> None:
+    streamlit = tomllib.loads((REPOSITORY / "services" / "frontend" / ".streamlit" / "config.toml").read_text())
+    largest = bytes(streamlit["server"]["maxUploadSize"] * 1024**2)
+    assert len(base64.b64encode(largest)) == Settings(_env_file=None).api_picture_limit_bytes
