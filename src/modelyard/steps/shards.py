@@ -50,7 +50,7 @@ def with_arrays(
 class _Shards:
     def __init__(self, use_case: UseCase, snapshot_id: str, objects: ObjectStore) -> None:
         self._shape = use_case.features[0].image_shape
-        self._most = min(SHARD_PICTURES, SHARD_BYTES // math.prod(self._shape))
+        self._most = max(1, min(SHARD_PICTURES, SHARD_BYTES // math.prod(self._shape)))
         self._data_name = use_case.data_name
         self._folder = arrays_folder(use_case.data_name, snapshot_id)
         self._objects = objects
