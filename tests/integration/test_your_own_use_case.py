@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 @pytest.fixture
 def clone() -> Iterator[Path]:
     """This folder as somebody finds it who has just cloned it, but for the environment."""
+    # Nothing of it may be left to install from the clone: it would be that of a folder that goes away.
+    run("make .venv/.local", REPOSITORY, {})
     with tempfile.TemporaryDirectory(prefix="modelyard-test-") as name:  # short, for the database's socket
         folder = Path(name)
         for entry in REPOSITORY.iterdir():
@@ -36,8 +38,7 @@ def clone() -> Iterator[Path]:
 
 def run(block: str, clone: Path, ports: dict[str, int]) -> str:
     """What the commands of a block say, typed by somebody who has set nothing, on ports that are free."""
-    # The environment is taken as it is: one that was installed from here would be that of a folder that goes away.
-    nothing = {"USE_CASES_PATH": "", "DATA_URL": "", "SCHEDULES_ENABLED": "false", "MAKEFLAGS": "-o .venv/.local"}
+    nothing = {"USE_CASES_PATH": "", "DATA_URL": "", "SCHEDULES_ENABLED": "false"}
     changes = nothing | {"MODELYARD_HOME": str(clone / ".modelyard")} | {name: str(ports[name]) for name in ports}
     for name, number in ports.items():
         block = block.replace(f":{PORTS[name]}", f":{number}")
