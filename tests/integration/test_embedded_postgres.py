@@ -27,10 +27,17 @@ END_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A home that each test leaves with its server stopped; making a new one takes seconds."""
+def kept_home() -> Iterator[Path]:
+    """A home for all tests; making a new one takes seconds."""
     with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
         yield Path(folder).resolve()
+
+
+@pytest.fixture
+def home(kept_home: Path) -> Iterator[Path]:
+    """The home, which each test leaves with its server stopped: a guard may need a moment for that."""
+    yield kept_home
+    wait_until_nothing_runs(kept_home)
 
 
 @pytest.fixture
