@@ -6,15 +6,16 @@ is what stays running: it holds Postgres and MLflow, and honcho with the rest, u
 processes ends by itself. Then all of them end: half a platform is not taken for a whole one.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +33,7 @@ from modelyard.local.runtime import (
     repository,
     services_of,
 )
-from modelyard.local.shared import stop_unused
+from modelyard.local.shared import stop_unused, wait_until
 from modelyard.local.tracking import MlflowProcesses, running_mlflow
 from modelyard.settings import Settings, child_environment, read_settings, settings_environment
 
@@ -157,12 +158,20 @@ def _follow(home: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(home: Path, holder: Holder) -> None:
-    os.kill(holder.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while holder_of(home):
-        if time.monotonic() > deadline:
+    """Ends the holder, and waits for its process and not for its lock, which it gives back a moment earlier."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(holder.pid)
+        process.terminate()
+        if not wait_until(lambda: _has_ended(process), STOP_SECONDS, POLL_SECONDS):
             raise StepFailed(f"the platform (process {holder.pid}) does not end (log: {_log(home)})")
-        time.sleep(POLL_SECONDS)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone; one that only waits for its parent to hear of it is."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _show(settings: Settings) -> None:
