@@ -16,7 +16,7 @@ import httpx
 from modelyard.settings import child_environment
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,20 @@ def running_api(arguments: list[str], home: Path, raw_database_url: str, **setti
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     changes = {"modelyard_home": home, "raw_database_url": raw_database_url, "api_port": port} | settings
-    # On a busy machine a commit may take long; where a test is about that, it says how long.
-    usual = {"api_poll_seconds": 0.1, "api_heartbeat_seconds": 0.2, "api_commit_seconds": 30}
+    # On a busy machine a commit or an answer may take long; where a test is about that, it says how long.
+    usual = {
+        "api_poll_seconds": 0.1,
+        "api_heartbeat_seconds": 0.2,
+        "api_commit_seconds": 30,
+        "api_request_seconds": 120,
+    }
     environment = child_environment({name.upper(): str(value) for name, value in (usual | changes).items()})
     output = home / f"api-{port}.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments], cwd=REPOSITORY, env=environment, stdout=log, stderr=log
         )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=150) as client:
         api = RunningApi(process, client, output)
         try:
             wait_until(lambda: _answers(api), api.logged)
