@@ -90,7 +90,7 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) --all-extras -o requirements/all.txt
 	@$(COMPILE) -c requirements/all.txt $(SERVING) -o requirements/api.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra compose -o requirements/steps.txt
-	@$(COMPILE) -c requirements/all.txt --extra airflow -o requirements/airflow.txt
+	@$(COMPILE) -c requirements/all.txt --extra airflow -o requirements/airflow-docker.txt
 	@$(COMPILE) -c requirements/all.txt --extra airflow --extra steps -o requirements/airflow-process.txt
 	@$(COMPILE) -c requirements/all.txt --extra mlflow -o requirements/mlflow.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra jupyter -o requirements/jupyter.txt

@@ -66,7 +66,7 @@ def test_a_change_in_config_env_alone_takes_effect(clone: Path, command: tuple[s
     found = services(clone, command)
     assert port(found["api"]) == ("192.0.2.1", "9086")
     assert found["minio"]["image"] == "example/minio:1"
-    assert found["airflow-init"]["build"]["target"] == "process"
+    assert found["airflow-init"]["build"]["args"]["LIST"] == "airflow-process"
     assert found["airflow-scheduler"]["image"] == "modelyard-airflow-process:0.1.0"
 
 

@@ -14,7 +14,10 @@ REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ONCE = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
-DOCKERFILES = sorted(REPOSITORY.glob("docker/*/Dockerfile"))
+DOCKERFILE = REPOSITORY / "docker" / "Dockerfile"
+DOCKERFILES = [DOCKERFILE, REPOSITORY / "docker" / "socket-proxy" / "Dockerfile"]
+BUILDS = {name: service["build"] for name, service in SERVICES.items() if "build" in service}
+STAGES = dict(re.findall(r"^FROM \S+ AS ([\w-]+)$(.*?)(?=^FROM|\Z)", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL))
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::-([^}]*))?")
 CONFIG = dict(
     line.split("=", 1) for line in (REPOSITORY / "config.env").read_text().splitlines() if re.match(r"[A-Z]", line)
@@ -146,17 +149,31 @@ def test_an_image_is_made_as_all_are(file: Path) -> None:
     stages = set(re.findall(r" AS ([\w-]+)$", text, re.MULTILINE))
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= stages | {f"${{{base[1]}}}"}
     assert all(line.split(" ", 1)[1].startswith("[") for line in lines if re.match("CMD|ENTRYPOINT", line))
-    user = [line for line in lines if line.startswith("USER")][-1]
-    assert user == ("USER root" if file.parent.name == "socket-proxy" else "USER 10001:10001")
 
 
-@pytest.mark.parametrize("file", [file for file in DOCKERFILES if "pip install" in file.read_text()], ids=str)
-def test_libraries_come_from_hashed_lists_before_the_code(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    installs = re.findall(r"uv pip install .*", text)
+@pytest.mark.parametrize("name", sorted(BUILDS))
+def test_an_image_does_not_run_as_root_unless_it_has_the_engines_socket(name: str) -> None:
+    build = BUILDS[name]
+    file = (REPOSITORY / build["dockerfile"]).read_text(encoding="utf-8")
+    text = STAGES[build["target"]] if "target" in build else file
+    users = re.findall(r"^USER (.*)$", text, re.MULTILINE)
+    assert users[-1] == ("root" if name == "socket-proxy" else "10001:10001")
+
+
+@pytest.mark.parametrize("step_runner", ["docker", "process"])
+def test_the_libraries_of_an_image_are_a_list_that_is_there(step_runner: str) -> None:
+    values = {"STEP_RUNNER": step_runner, "STEPS_EXTRA": ""}
+    wanted = [build["args"]["LIST"] for build in BUILDS.values() if "target" in build]
+    for name in (re.sub(r"\$\{(\w+):-\w*\}", lambda found: values[found[1]], each) for each in wanted):
+        assert (REPOSITORY / "requirements" / f"{name}.txt").exists(), name
+
+
+def test_libraries_come_from_hashed_lists_and_not_with_the_code() -> None:
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    installs = re.findall(r"pip install .*", text)
     assert all("--require-hashes" in line or "--no-deps /dist" in line for line in installs)
-    if "COPY src" in text:
-        assert text.index("--require-hashes -r /requirements/") < text.index("COPY src")
+    assert "COPY src" not in STAGES["libraries"]
+    assert STAGES["package"].count("pip install") == 1
 
 
 def test_nothing_goes_into_an_image_that_is_not_named() -> None:
