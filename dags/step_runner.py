@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from modelyard.usecase import UseCase
 
 # What an asset's event tells the DAG that it starts.
 KEY_IN_EVENT = "pipeline_run"
+DAY_IN_EVENT = "day"
 PIPELINE_RUN = "{{ pipeline_run(dag_run, triggering_asset_events) }}"
+RUN_DAY = "{{ run_day(dag_run, triggering_asset_events) }}"
+
+Events = Mapping[Any, Collection[Any]]
 
 
 def step(
@@ -50,16 +55,29 @@ def step(
     return StepProcess(arguments=arguments, **task)
 
 
-def pipeline_run(dag_run: Any, triggering_asset_events: Mapping[Any, Collection[Any]]) -> str:
+def pipeline_run(dag_run: Any, triggering_asset_events: Events) -> str:
     """The key under which the steps of one pipeline run find each other's results.
 
     It is the run of the DAG that started it all: handed on in the events of the assets, so that every DAG of the
     chain uses the same one. A DAG that was started by hand starts a pipeline run of its own.
     """
-    events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
-    newest = max(events, key=lambda event: event.timestamp, default=None)
-    handed_on = newest.extra.get(KEY_IN_EVENT) if newest else None
-    return str(handed_on or f"{dag_run.dag_id}/{dag_run.run_id}")
+    return _handed_on(triggering_asset_events, KEY_IN_EVENT) or f"{dag_run.dag_id}/{dag_run.run_id}"
+
+
+def run_day(dag_run: Any, triggering_asset_events: Events) -> str:
+    """The day of a pipeline run in UTC, as 2026-11-20.
+
+    It is the logical date of the run that started it all, be it scheduled, chosen by hand or a backfill's; of one that
+    has none, when it was due. What is done or tried again after midnight is still of that day.
+    """
+    began = dag_run.logical_date or dag_run.run_after
+    return _handed_on(triggering_asset_events, DAY_IN_EVENT) or began.strftime("%Y-%m-%d")
+
+
+def _handed_on(events: Events, name: str) -> str | None:
+    """What the newest of the events that started a run says."""
+    newest = max((each for of_asset in events.values() for each in of_asset), key=attrgetter("timestamp"), default=None)
+    return newest.extra.get(name) if newest else None
 
 
 def check_exit_code(exit_code: int, last_line: str) -> None:
@@ -82,10 +100,11 @@ def check_exit_code(exit_code: int, last_line: str) -> None:
 
 
 def tell_who_waits(task: BaseOperator, context: Context) -> None:
-    """Hands the key of the pipeline run on to the DAGs that wait for the task's assets."""
-    key = pipeline_run(context["dag_run"], context["triggering_asset_events"])
+    """Hands the key and the day of the pipeline run on to the DAGs that wait for the task's assets."""
+    run, events = context["dag_run"], context["triggering_asset_events"]
+    key, day = pipeline_run(run, events), run_day(run, events)
     for asset in task.outlets:
-        context["outlet_events"][asset].extra = {KEY_IN_EVENT: key}
+        context["outlet_events"][asset].extra = {KEY_IN_EVENT: key, DAY_IN_EVENT: day}
 
 
 class GateRefused(AirflowFailException):

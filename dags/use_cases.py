@@ -9,15 +9,13 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, Asset, Param, chain
 
-from dags.step_runner import pipeline_run, step
+from dags.step_runner import RUN_DAY, pipeline_run, run_day, step
 from modelyard.settings import Settings, read_settings
 from modelyard.usecase import UseCase, usable_use_cases
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=30)
-# Of the run, not of the attempt: a task that is tried again after midnight does the same again.
-DAY = "{{ dag_run.run_after.strftime('%Y-%m-%d') }}"
 
 LOAD = """Reads the records from the use case's source into `raw_data`. What is there already is not loaded again; bad
 records are kept apart with the reason. With the parameter `source`, another file or URL is loaded. Where a
@@ -66,7 +64,7 @@ def use_case_dag(use_case: UseCase, name: str, doc: str, **more: Any) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={"retries": RETRIES, "retry_delay": RETRY_DELAY},
-        user_defined_macros={"pipeline_run": pipeline_run},
+        user_defined_macros={"pipeline_run": pipeline_run, "run_day": run_day},
         tags=["modelyard", use_case.name, use_case.kind.value],
         **more,
     )
@@ -117,7 +115,7 @@ def train_model(settings: Settings, use_case: UseCase) -> DAG:
         is_paused_upon_creation=False,
     ) as dag:
         trained = [
-            step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name, "--date", DAY])
+            step(settings, use_case, "train", task_id=f"train_{name}", options=["--candidate", name, "--date", RUN_DAY])
             for name in (candidate.name for candidate in use_case.candidates)
         ]
         chain(

@@ -135,7 +135,7 @@ def test_each_task_runs_one_step_with_the_key_of_the_pipeline_run(loan_dags: dic
     arguments = {name: task["arguments"] for dag in loan_dags.values() for name, task in dag["tasks"].items()}
     common = ["--use-case", "loan_approval", "--run", KEY]
     assert arguments["preprocess"] == ["preprocess", *common]
-    day = "{{ dag_run.run_after.strftime('%Y-%m-%d') }}"
+    day = "{{ run_day(dag_run, triggering_asset_events) }}"
     assert arguments["train_random_forest"] == ["train", *common, "--candidate", "random_forest", "--date", day]
     assert arguments["promote"] == ["promote", *common, "--unattended"]
     assert arguments["deploy"] == ["deploy", *common]

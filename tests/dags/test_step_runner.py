@@ -13,7 +13,9 @@ from modelyard.settings import read_settings
 from modelyard.usecase import find_use_case
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-DAG_RUN = SimpleNamespace(dag_id="loan_approval.train_model", run_id="manual__1")
+DAG_RUN = SimpleNamespace(
+    dag_id="loan_approval.train_model", run_id="manual__1", logical_date=None, run_after=MOMENT.replace(day=3)
+)
 
 
 @pytest.fixture
@@ -43,7 +45,8 @@ def operator(step_runner: ModuleType, *options: str, updates: Any = None) -> Any
 
 
 def event(run: str | None, seconds: int) -> SimpleNamespace:
-    return SimpleNamespace(extra={"pipeline_run": run} if run else {}, timestamp=MOMENT.replace(second=seconds))
+    extra = {"pipeline_run": run, "day": f"2025-12-{seconds:02}"} if run else {}
+    return SimpleNamespace(extra=extra, timestamp=MOMENT.replace(second=seconds))
 
 
 def test_a_run_that_was_started_by_hand_is_a_pipeline_run_of_its_own(step_runner: ModuleType) -> None:
@@ -63,7 +66,19 @@ def test_an_event_from_elsewhere_has_no_key(step_runner: ModuleType) -> None:
     assert step_runner.pipeline_run(DAG_RUN, {"asset": [event(None, 1)]}) == "loan_approval.train_model/manual__1"
 
 
-def test_the_step_is_run_and_its_asset_tells_the_key(step_runner: ModuleType, command: Path) -> None:
+def test_the_day_is_the_logical_date_if_the_run_has_one(step_runner: ModuleType) -> None:
+    backfilled = SimpleNamespace(**vars(DAG_RUN) | {"logical_date": MOMENT})
+    assert step_runner.run_day(backfilled, {}) == "2026-01-01"
+    assert step_runner.run_day(DAG_RUN, {}) == "2026-01-03"
+
+
+def test_a_run_that_an_asset_started_is_of_the_day_of_the_run_that_started_it_all(step_runner: ModuleType) -> None:
+    events = {"asset": [event("load/2", 9), event("load/1", 1)]}
+    assert step_runner.run_day(DAG_RUN, events) == "2025-12-09"
+    assert step_runner.run_day(DAG_RUN, {"asset": [event(None, 1)]}) == "2026-01-03"
+
+
+def test_the_step_is_run_and_its_asset_tells_the_key_and_the_day(step_runner: ModuleType, command: Path) -> None:
     from airflow.sdk import Asset
 
     command.write_text('#!/bin/sh\necho "$0 $@" > called; pwd >> called\n')
@@ -73,7 +88,10 @@ def test_the_step_is_run_and_its_asset_tells_the_key(step_runner: ModuleType, co
     task.execute(told)
     arguments = f"load --use-case loan_approval --run {step_runner.PIPELINE_RUN} --source=a file.csv"
     assert (command.parent / "called").read_text() == f"{command} {arguments}\n{command.parent}\n"
-    assert told["outlet_events"][asset].extra == {"pipeline_run": "loan_approval.train_model/manual__1"}
+    assert told["outlet_events"][asset].extra == {
+        "pipeline_run": "loan_approval.train_model/manual__1",
+        "day": "2026-01-03",
+    }
 
 
 @pytest.mark.parametrize(("exit_code", "exception"), [(2, "AirflowFailException"), (3, "GateRefused")])
