@@ -4,12 +4,15 @@
     python examples/call_api.py --use-case loan_approval id=17 age=41 annual_income=90000 credit_score=710 …
     python examples/call_api.py --use-case iris --record flower.json
 
-Without a record, the example that came with the model is sent; fields that are given replace those of it. The answer
-goes to standard output as JSON. It ends with 0, or with 1 and a sentence on standard error that says what is wrong.
+Without a record, the example that came with the model is sent; fields that are given replace those of it. Where the API
+wants a key, it is taken from the environment variable API_KEY, as arguments can be read by others on a machine. The
+answer goes to standard output as JSON. It ends with 0, or with 1 and a sentence on standard error that says what is
+wrong.
 """
 
 import argparse
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -85,7 +88,10 @@ def ask(url: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
         OSError: It does not answer.
     """
     body = None if record is None else json.dumps(record).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 (the user's own URL)
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get("API_KEY"):
+        headers["X-API-Key"] = key
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 (the user's own URL)
     try:
         with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
             answer: dict[str, Any] = json.load(response)

@@ -1,5 +1,6 @@
 """The script that shows how a program asks the API."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,15 +8,17 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from tests.services.conftest import Case
-from tests.services.running_api import free_port
+from modelyard.settings import child_environment
+from tests.services.conftest import Case, StartApi
+from tests.services.running_api import free_port, wait_until
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "call_api.py"
 
 
-def call(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def call(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     # No package of ours or of others: what the standard library has is enough.
-    return subprocess.run([sys.executable, "-I", "-S", SCRIPT, *arguments], check=False, capture_output=True, text=True)
+    command = [sys.executable, "-I", "-S", SCRIPT, *arguments]
+    return subprocess.run(command, check=False, env=child_environment(environment), capture_output=True, text=True)
 
 
 def test_without_a_record_it_sends_the_models_example(case: Case, raw_engine: Engine) -> None:
@@ -38,6 +41,16 @@ def test_fields_and_a_file_can_be_given(case: Case, raw_engine: Engine, tmp_path
         query = text("select record_key, features ->> 'age' as age from predictions where request_id = :request_id")
         row = connection.execute(query, {"request_id": json.loads(done.stdout)["request_id"]}).one()
     assert (row.record_key, row.age) == ("a-17", "41")
+
+
+def test_the_key_of_the_environment_is_sent(start_api: StartApi) -> None:
+    with start_api(api_keys=hashlib.sha256(b"first").hexdigest()) as api:
+        wait_until(lambda: api.client.get("/ready").status_code == 200, api.logged)
+        url = str(api.client.base_url)
+        assert call("--url", url, API_KEY="first").returncode == 0
+        refused = call("--url", url, API_KEY="second")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("error: 401 Unauthorized: this API answers only requests with a key")
 
 
 def test_what_is_wrong_is_a_sentence(case: Case, tmp_path: Path) -> None:
