@@ -142,6 +142,8 @@ def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
     kept = {Path(artifact.path).stem for artifact in mlflow.MlflowClient().list_artifacts(run_id, "plots")}
     assert kept == {*pictures, "feature_importance"}
     assert ("bootstrap" in run.data.tags) == (use_case.bootstrap is not None)
+    fitted, train = (int(run.data.params[f"records.{name}"]) for name in ("fitted", "train"))
+    assert fitted < train / 4 if use_case.kind is TaskKind.BINARY else fitted == train
 
 
 def check_answer(use_case: UseCase, answer: dict[str, Any], score: Any, threshold: float) -> None:

@@ -133,6 +133,21 @@ def test_the_threshold_is_the_best_one_of_the_validation_part() -> None:
     assert of.threshold == wanted[0] != wanted[1]
 
 
+def test_only_what_is_fitted_is_undersampled() -> None:
+    case, kind = use_case(TaskKind.BINARY), TaskKind.BINARY
+    whole = (records(kind, rows, seed) for seed, rows in enumerate((2000, 1000, 1000)))
+    # One in ten or so is approved.
+    train, validation, test = (part[(part["answer"] == "refused") | (part.index % 8 == 0)] for part in whole)
+    model = fit(case, case.candidate("linear").model_copy(update={"positive_share": 0.5}), train, validation, test)
+    assert model.records == 2 * (train["answer"] == "approved").sum() < len(train) / 4
+    assert {feature.seen.count for feature in model.contract.features if feature.seen} == {len(train)}
+    scores = fitted_scores(model.pipeline, model.contract, validation)[:, 1]
+    assert model.contract.threshold == best_f1_threshold((validation["answer"] == "approved").to_numpy(), scores)
+    assert model.agreement.records == len(model.test_scores) == len(test)
+    share = (test["answer"] == "approved").mean()
+    assert model.baseline["average_precision"] == pytest.approx(share)
+
+
 def test_there_are_pictures(kind: TaskKind) -> None:
     shown = pictures(fitted(kind, "linear"), records(kind, 200, 2), seed=0)
     classified = {"confusion_matrix", "roc_curve", "precision_recall_curve"}

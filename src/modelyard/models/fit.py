@@ -33,6 +33,7 @@ class Fitted:
     Attributes:
         pipeline: The fitted scikit-learn pipeline, or Keras model.
         contract: What it takes and gives, with the training part's statistics and the threshold.
+        records: How many records it was fitted on: fewer than the training part has, if these were sampled.
         files: What travels with the model, by name: contract, compiled model, example.
         agreement: How far the compiled model is from the fitted one on the test part.
         validation: Metrics on the validation part.
@@ -44,6 +45,7 @@ class Fitted:
 
     pipeline: Any
     contract: Contract
+    records: int
     files: dict[str, bytes]
     agreement: Agreement
     validation: dict[str, float]
@@ -94,6 +96,7 @@ def fit(
     return Fitted(
         pipeline=pipeline,
         contract=contract,
+        records=len(learnt),
         files=files,
         agreement=compare_scores(contract, scores, compiled_scores(files, test)),
         validation=_evaluate(contract, validation, fitted_scores(pipeline, contract, validation)),

@@ -65,6 +65,7 @@ def fit_pictures(
     return Fitted(
         pipeline=fitted.model,
         contract=contract,
+        records=len(learnt.keys),
         files=files,
         agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
         validation=evaluate(contract, pictures["validation"].classes, scores["validation"]) | fitted.metrics,

@@ -138,7 +138,7 @@ def _train_now(
     for part, frame in parts.items():
         _check_part(use_case.target, part, frame)
     platform.registry.close_unfinished(use_case.name, fingerprint)
-    LOGGER.info("fitting %s on %d records of snapshot %s", candidate.name, len(parts["train"]), snapshot_id)
+    LOGGER.info("fitting %s on snapshot %s", candidate.name, snapshot_id)
     fitted = _fit(use_case, candidate, platform, parts, basis)
     run_id, model_uri = _keep(use_case, candidate, platform, fitted, parts, basis, fingerprint)
     return TrainResult(
@@ -202,7 +202,7 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=_tags(basis, fingerprint),
-        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts),
+        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
@@ -255,9 +255,13 @@ def _of_pictures(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict
     }
 
 
-def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]") -> dict[str, object]:
-    """How many records each part has; of pictures, of each class, as nothing else of their preprocessing is kept."""
+def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]", fitted: "Fitted") -> dict[str, object]:
+    """How many records each part has, and how many were fitted on.
+
+    Of pictures also how many of each class, as nothing else of their preprocessing is kept.
+    """
     counts: dict[str, object] = {f"records.{part}": len(frame) for part, frame in parts.items()}
+    counts["records.fitted"] = fitted.records
     for part, frame in parts.items() if use_case.has_pictures else ():
         targets = frame[use_case.target.name]
         counts |= {f"records.{part}.{label}": int((targets == label).sum()) for label in use_case.target.classes}
