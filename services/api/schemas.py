@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modelyard.contract import Contract, Feature, FeatureType, Value
+from modelyard.contract import Contract, Feature, FeatureType, Value, plain
 from services.api.records import LARGEST_KEY, LONGEST_KEY, LONGEST_TEXT, TEXT_PATTERN, bounds
 
 Schema = dict[str, Any]
@@ -98,7 +98,7 @@ def _value_schema(feature: Feature) -> Schema:
 def _described(feature: Feature) -> str:
     parts = [feature.help, f"In {feature.unit}." if feature.unit else ""]
     if feature.is_counted and feature.seen and feature.seen.minimum is not None and feature.seen.maximum is not None:
-        parts.append(f"The model was trained on {feature.seen.minimum:g} to {feature.seen.maximum:g}.")
+        parts.append(f"The model was trained on {plain(feature.seen.minimum)} to {plain(feature.seen.maximum)}.")
     return " ".join(part for part in parts if part)
 
 

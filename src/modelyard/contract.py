@@ -32,6 +32,13 @@ Side = Annotated[int, Field(ge=8, le=1024)]
 Shape = tuple[Side, Side, Literal[1, 3]]
 
 
+def plain(number: float) -> str:
+    """A number as people write it: a whole one with all its digits, never as a power of ten."""
+    if float(number).is_integer():
+        return f"{number:.0f}"
+    return np.format_float_positional(float(f"{number:.7g}"), trim="-")
+
+
 class Frozen(BaseModel):
     """A value that does not change and knows its fields."""
 
@@ -84,8 +91,9 @@ class Limits(Frozen):
 
     def __str__(self) -> str:
         if self.minimum is None:
-            return "anything" if self.maximum is None else f"at most {self.maximum:g}"
-        return f"at least {self.minimum:g}" if self.maximum is None else f"{self.minimum:g} to {self.maximum:g}"
+            return "anything" if self.maximum is None else f"at most {plain(self.maximum)}"
+        low = plain(self.minimum)
+        return f"at least {low}" if self.maximum is None else f"{low} to {plain(self.maximum)}"
 
 
 class Seen(Frozen):
@@ -207,8 +215,8 @@ class Feature(Frozen):
         if self.seen.minimum <= number <= self.seen.maximum:
             return None
         return (
-            f"{self.name}: {'a mean brightness of ' if self.is_image else ''}{number:g} is outside of what the model "
-            f"was trained on ({self.seen.minimum:g} to {self.seen.maximum:g})"
+            f"{self.name}: {'a mean brightness of ' if self.is_image else ''}{plain(number)} is outside of what the "
+            f"model was trained on ({plain(self.seen.minimum)} to {plain(self.seen.maximum)})"
         )
 
 

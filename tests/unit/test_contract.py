@@ -136,7 +136,16 @@ def test_any_text_cannot_become_a_list() -> None:
     assert free.breaking_changes(contract()) == ["feature city lost categories"]
 
 
-@pytest.mark.parametrize(("limits", "words"), [(Limits(), "anything"), (Limits(minimum=1), "at least 1")])
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(), "anything"),
+        (Limits(minimum=1), "at least 1"),
+        (Limits(minimum=0.1, maximum=1234567), "0.1 to 1234567"),
+        (Limits(maximum=1e9), "at most 1000000000"),
+        (Limits(minimum=0.00001), "at least 0.00001"),
+    ],
+)
 def test_limits_read_as_words(limits: Limits, words: str) -> None:
     assert str(limits) == words
 
