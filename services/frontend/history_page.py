@@ -20,10 +20,10 @@ def show_history_page(api: Api) -> None:
     st.title("Last predictions", anchor=False)
     st.html(f'<p class="my-lead">What was answered last for {title}, by whichever client asked.</p>')
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        limit = st.segmented_control("Show", LIMITS, default=LIMITS[0], format_func=lambda count: f"last {count}")
+        limit = st.segmented_control("Show", LIMITS, default=LIMITS[0], required=True, format_func="last {}".format)
         st.button("Refresh", icon=":material/refresh:")
     try:
-        predictions = api.last_predictions(name, limit or LIMITS[0])
+        predictions = api.last_predictions(name, limit)
     except ApiTrouble as trouble:
         for words in trouble.sentences:
             st.error(words, icon=":material/error:")
@@ -39,13 +39,16 @@ def _show(use_case: UseCase, predictions: tuple[KeptPrediction, ...]) -> None:
                 "<span>Every answer, from this page or from a program, is listed here.</span></div>"
             )
         return
+    zone = st.context.timezone or "UTC"
     st.dataframe(
         [_row(use_case, prediction) for prediction in predictions],
         hide_index=True,
         column_config={
-            "time": st.column_config.DatetimeColumn("Time (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+            "time": st.column_config.DatetimeColumn(
+                f"Time ({zone.replace('_', ' ')})", format="YYYY-MM-DD HH:mm:ss", timezone=zone
+            ),
             "answer": st.column_config.TextColumn(use_case.target.title or use_case.target.name),
-            "probability": st.column_config.ProgressColumn("Probability", min_value=0, max_value=1, format="percent"),
+            "probability": st.column_config.ProgressColumn("Probability", min_value=0, max_value=100, format="%.1f %%"),
             "version": st.column_config.NumberColumn("Version", format="%d"),
             "key": st.column_config.TextColumn("Record key"),
             "request": st.column_config.TextColumn("Request id"),
@@ -57,7 +60,7 @@ def _row(use_case: UseCase, prediction: KeptPrediction) -> dict[str, Any]:
     row = {
         "time": prediction.created_at,
         "answer": use_case.target.title_of(prediction.prediction),
-        "probability": prediction.probability,
+        "probability": None if prediction.probability is None else prediction.probability * 100,
         "version": prediction.model_version,
         "key": prediction.record_key or "",
         "request": prediction.request_id,

@@ -1,8 +1,11 @@
 """The frontend as people meet it: a real process, a real API, a real browser without a window."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import numpy as np
@@ -125,6 +128,21 @@ def test_another_use_case_is_a_choice_away_and_the_pages_know_it(page: Page) -> 
     page.get_by_role("link", name="Last predictions").click()
     expect(page.get_by_text("What was answered last for Every multiclass")).to_be_visible()
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+
+
+def test_times_are_those_of_who_looks(frontend: str, browser: Browser, page: Page) -> None:
+    asked = datetime.now(ZoneInfo("Asia/Tokyo"))
+    page.goto("/?use_case=spots")
+    press(page, "Predict")
+    expect(page.locator(".my-said")).to_be_visible()
+    answered = datetime.now(ZoneInfo("Asia/Tokyo"))
+    abroad = browser.new_page(base_url=frontend, timezone_id="Asia/Tokyo")
+    abroad.goto("/predictions?use_case=spots")
+    table = abroad.get_by_test_id("stDataFrame")
+    expect(table.locator("th", has_text="Time (Asia/Tokyo)")).to_be_attached()
+    hour = re.compile("|".join(f"{moment:%Y-%m-%d %H}:" for moment in (asked, answered)))
+    expect(table.locator("td", has_text=hour).first).to_be_attached()
+    abroad.close()
 
 
 def test_the_overview_shows_services_with_links_and_the_models(page: Page) -> None:
