@@ -145,6 +145,13 @@ def test_times_are_those_of_who_looks(frontend: str, browser: Browser, page: Pag
     abroad.close()
 
 
+def test_the_page_is_dark_where_the_browser_is(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto("/?use_case=spots")
+    expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", "dark")
+    expect(page.locator(".st-key-answer")).to_have_css("background-color", "rgb(25, 34, 39)")
+
+
 def test_the_overview_shows_services_with_links_and_the_models(page: Page) -> None:
     page.goto("/platform")
     expect(page.get_by_text("does not answer")).to_be_visible()
