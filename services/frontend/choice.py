@@ -13,6 +13,7 @@ def choose(api: Api) -> tuple[str, str, UseCase] | None:
     try:
         info = api.info()
     except ApiTrouble as trouble:
+        st.title("The API has no answer", anchor=False)
         show_unreachable(trouble)
         return None
     if not info.use_cases:
@@ -23,8 +24,7 @@ def choose(api: Api) -> tuple[str, str, UseCase] | None:
 
 
 def show_unreachable(trouble: ApiTrouble) -> None:
-    """Draws a page that has nothing to show because the API has no answer."""
-    st.title("Nothing to show yet", anchor=False)
+    """Draws why a page has nothing to show, in place of it."""
     for words in trouble.sentences:
         st.error(words, icon=":material/cloud_off:")
     st.button("Look again", icon=":material/refresh:")

@@ -81,8 +81,9 @@ class Info(Said):
     use_cases: dict[str, UseCase]
 
     def title_of(self, name: str) -> str:
-        """A use case's name for people."""
-        return self.use_cases[name].title or spaced(name)
+        """A use case's name for people, also when no version of it is served."""
+        served = self.use_cases.get(name)
+        return (served and served.title) or spaced(name)
 
 
 class Answer(Said):

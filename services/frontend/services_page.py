@@ -8,7 +8,7 @@ import streamlit as st
 
 from services.frontend.asking import Api, ApiTrouble
 from services.frontend.choice import show_unreachable
-from services.frontend.said import Service, UseCaseHealth, spaced
+from services.frontend.said import Service, UseCaseHealth
 
 COLUMNS = 3
 REFRESH_SECONDS = 15
@@ -24,7 +24,7 @@ def show_services_page(api: Api) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _show_now(api: Api) -> None:
     try:
-        services, health = api.services(), api.health()
+        services, health, info = api.services(), api.health(), api.info()
     except ApiTrouble as trouble:
         show_unreachable(trouble)
         return
@@ -33,7 +33,8 @@ def _show_now(api: Api) -> None:
         st.info("No services are listed: whoever starts the API says with PLATFORM_SERVICES what there is.")
     _in_columns([partial(_show_service, service) for service in services], "services")
     st.subheader("Models", anchor=False)
-    _in_columns([partial(_show_model, name, state) for name, state in health.use_cases.items()], "models")
+    models = [partial(_show_model, info.title_of(name), state) for name, state in health.use_cases.items()]
+    _in_columns(models, "models")
 
 
 def _in_columns(cards: Sequence[Callable[[], None]], what: str) -> None:
@@ -49,9 +50,9 @@ def _show_service(service: Service) -> None:
         st.link_button("Open", service.link, icon=":material/open_in_new:")
 
 
-def _show_model(name: str, state: UseCaseHealth) -> None:
+def _show_model(title: str, state: UseCaseHealth) -> None:
     version = f"version {state.model_version}" if state.model_version else "no version"
-    st.html(_head(spaced(name), _mark(state), version) + _text(state.detail))
+    st.html(_head(title, _mark(state), version) + _text(state.detail))
 
 
 def _mark(state: UseCaseHealth) -> str:

@@ -220,7 +220,28 @@ def test_a_platform_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch, 
     url = f"http://127.0.0.1:{free_port()}"
     for page in _pages(url, monkeypatch, tmp_path):
         shown(page.run())
+        assert page.title[0].value == "The API has no answer"
         assert errors(page) == f"The API at {url} does not answer. Is the platform up?"
+
+
+def overview() -> None:
+    """The page of the platform by itself."""
+    from contextlib import closing
+
+    from modelyard.settings import read_settings
+    from services.frontend.asking import Api
+    from services.frontend.services_page import show_services_page
+
+    with closing(Api(str(read_settings().api_url))) as api:
+        show_services_page(api)
+
+
+@pytest.mark.usefixtures("page")
+def test_the_overview_calls_a_use_case_by_its_title() -> None:
+    page = shown(AppTest.from_function(overview, default_timeout=PATIENCE_SECONDS).run())
+    assert [title.value for title in page.title] == ["Platform"]
+    assert "&lt;img" in words(page)
+    assert "No model yet" in words(page)
 
 
 def test_no_model_yet_says_what_to_do(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
