@@ -10,6 +10,7 @@ from services.frontend.picture import show_picture
 from services.frontend.said import Answer, UseCase
 
 MOST_CLASSES = 12
+LEAST_PERCENT = 0.1
 
 
 def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) -> None:
@@ -47,7 +48,7 @@ def headline(use_case: UseCase, answer: Answer) -> str:
     """The answer in words."""
     title = use_case.target.title or use_case.target.name
     said = use_case.target.title_of(answer.prediction)
-    return f'<div class="my-eyebrow">{escape(title)}</div><div class="my-said">{escape(said)}</div>'
+    return f'<div class="my-eyebrow">{escape(title)}</div><div class="my-said" role="status">{escape(said)}</div>'
 
 
 def probability_picture(use_case: UseCase, answer: Answer) -> str:
@@ -58,9 +59,10 @@ def probability_picture(use_case: UseCase, answer: Answer) -> str:
         return _bars(use_case, answer)
     positive = use_case.target.title_of(use_case.target.classes[1])
     share, threshold = _percent(answer.probability), _percent(use_case.threshold)
+    words = _in_words(share)
     return (
-        f'<div class="my-scale-head"><span>Probability of <b>{escape(positive)}</b></span><b>{share:.1f} %</b></div>'
-        f'<div class="my-scale" role="img" aria-label="{share:.1f} percent, threshold {threshold:.1f} percent">'
+        f'<div class="my-scale-head"><span>Probability of <b>{escape(positive)}</b></span><b>{words}</b></div>'
+        f'<div class="my-scale" role="img" aria-label="{words}, threshold {threshold:.1f} %">'
         f'<div class="my-fill" style="width:{share:.2f}%"></div>'
         f'<div class="my-tick" style="left:{threshold:.2f}%"></div></div>'
         f'<div class="my-scale-foot"><span>0 %</span><span>{escape(positive)} from {threshold:.1f} % on</span>'
@@ -97,9 +99,9 @@ def _is_picture(filled: Filled, value: object) -> bool:
 def _bars(use_case: UseCase, answer: Answer) -> str:
     shares = sorted((answer.probabilities or {}).items(), key=lambda share: -share[1])
     rows = "".join(
-        f'<div class="my-bar"><span>{escape(use_case.target.title_of(label))}</span>'
+        f'<div class="my-bar"><span>{escape(use_case.target.title_of(label))}</span><b>{_in_words(_percent(share))}</b>'
         f'<div class="my-scale"><div class="my-fill{"" if place == 0 else " my-other"}" '
-        f'style="width:{_percent(share):.2f}%"></div></div><b>{_percent(share):.1f} %</b></div>'
+        f'style="width:{_percent(share):.2f}%"></div></div></div>'
         for place, (label, share) in enumerate(shares[:MOST_CLASSES])
     )
     more = len(shares) - MOST_CLASSES
@@ -107,6 +109,13 @@ def _bars(use_case: UseCase, answer: Answer) -> str:
         f'<div class="my-scale-foot"><span>and {more} classes that are less probable</span></div>' if more > 0 else ""
     )
     return f'<div class="my-bars">{rows}{rest}</div>'
+
+
+def _in_words(percent: float) -> str:
+    """As HTML. What is not quite certain does not look as if it were."""
+    if 0 < percent < LEAST_PERCENT:
+        return f"&lt; {LEAST_PERCENT} %"
+    return f"&gt; {100 - LEAST_PERCENT} %" if 100 - LEAST_PERCENT < percent < 100 else f"{percent:.1f} %"
 
 
 def _percent(share: float) -> float:

@@ -38,8 +38,7 @@ def fitting(field: Field, value: Value) -> Value:
         return bool(value)
     if field.type == "category":
         return str(value) if not field.categories or value in field.categories else None
-    low, high = _ends(field)
-    if isinstance(value, str) or not low <= value <= high:
+    if isinstance(value, str) or abs(value) > (LARGEST_INTEGER if field.type == "integer" else LARGEST_NUMBER):
         return None
     return int(value) if field.type == "integer" else float(value)
 
@@ -68,15 +67,13 @@ def range_in_words(limits: Range) -> str:
 
 
 def _show_number(field: Field, key: str) -> Value:
-    low, high = _ends(field)
     whole = field.type == "integer"
     kind: type[int] | type[float] = int if whole else float
+    # No limits: the widget would refuse what is outside without a word. The API says what is wrong.
     value: Value = st.number_input(
         label(field),
         key=key,
         value=None,
-        min_value=kind(low),
-        max_value=kind(high),
         step=kind(_step(field)),
         format="%d" if whole else "%g",
         help=hint(field),
@@ -113,13 +110,6 @@ def _show_category(field: Field, key: str) -> Value:
         accept_new_options=not field.categories,
     )
     return value
-
-
-def _ends(field: Field) -> tuple[float, float]:
-    largest = LARGEST_INTEGER if field.type == "integer" else LARGEST_NUMBER
-    low = -largest if field.valid.minimum is None else max(field.valid.minimum, -largest)
-    high = largest if field.valid.maximum is None else min(field.valid.maximum, largest)
-    return (math.ceil(low), math.floor(high)) if field.type == "integer" else (low, high)
 
 
 def _step(field: Field) -> float:

@@ -1,6 +1,7 @@
 """A form for the records of a use case, made from its contract."""
 
 import base64
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import streamlit as st
@@ -45,6 +46,7 @@ def _fill(name: str, use_case: UseCase, example: bool, keep: bool = False) -> No
         if not (keep and key in st.session_state):
             value = fitting(field, use_case.example.get(field.name)) if example else None
             st.session_state[key] = value if value is not None or _can_be_none(field) else ""
+    st.session_state.pop(outcome_key(name), None)
     st.session_state[_example_key(name)] = example
     st.session_state[_turn_key(name)] = _turn(name) + 1
 
@@ -60,16 +62,22 @@ def _can_be_none(field: Field) -> bool:
 
 def _show_record_form(name: str, use_case: UseCase) -> Filled | None:
     with st.form(f"form.{name}", border=True):
-        columns = st.columns(COLUMNS, gap="medium")
-        record: Record = {}
-        for position, field in enumerate(use_case.features):
-            with columns[position % COLUMNS]:
-                record[field.name] = show_field(field, state_key(name, field))
+        record = _show_fields(name, use_case.features)
         key = _show_key(name, use_case)
         sent = st.form_submit_button("Predict", type="primary", icon=":material/play_arrow:", width="stretch")
     if not sent:
         return None
     return Filled({field: value for field, value in (record | key).items() if value is not None})
+
+
+def _show_fields(name: str, fields: Sequence[Field]) -> Record:
+    """Row by row, so that the order of the contract is that of the tab key and of a narrow page."""
+    record: Record = {}
+    for first in range(0, len(fields), COLUMNS):
+        for column, field in zip(st.columns(COLUMNS), fields[first : first + COLUMNS], strict=False):
+            with column:
+                record[field.name] = show_field(field, state_key(name, field))
+    return record
 
 
 def _show_picture_form(name: str, use_case: UseCase) -> Filled | None:
@@ -98,6 +106,11 @@ def _example_picture(name: str, use_case: UseCase, field: Field) -> bytes | None
     if not st.session_state.get(_example_key(name), True) or not isinstance(text, str):
         return None
     return base64.b64decode(text)
+
+
+def outcome_key(name: str) -> str:
+    """Where it is kept what came of the form that was sent last."""
+    return f"outcome.{name}"
 
 
 def _example_key(name: str) -> str:

@@ -7,8 +7,8 @@ import streamlit as st
 from services.frontend.answers import show_answer, show_nothing_yet, with_title
 from services.frontend.asking import Api, ApiTrouble, sentence
 from services.frontend.choice import choose
-from services.frontend.form import Filled, show_form
-from services.frontend.said import Answer, UseCase, number
+from services.frontend.form import Filled, outcome_key, show_form
+from services.frontend.said import Answer, UseCase
 
 
 def show_predict_page(api: Api) -> None:
@@ -21,7 +21,7 @@ def show_predict_page(api: Api) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         filled = show_form(name, use_case)
-    with right:
+    with right, st.container(key="outcome"):
         if filled is not None:
             _ask(api, name, filled)
         _show_outcome(name, use_case)
@@ -30,9 +30,9 @@ def show_predict_page(api: Api) -> None:
 def _show_head(title: str, use_case: UseCase) -> None:
     st.title(title, anchor=False)
     since = f"{use_case.loaded_at:%d %b %Y, %H:%M} UTC"
-    chips = [f"Model version <b>{use_case.model_version}</b>", f"in use since <b>{since}</b>"]
+    chips = [f"Model version <b>{use_case.model_version}</b>", f"loaded <b>{since}</b>"]
     if use_case.threshold is not None:
-        chips.append(f"threshold <b>{number(round(use_case.threshold * 100, 1))} %</b>")
+        chips.append(f"threshold <b>{use_case.threshold * 100:.1f} %</b>")
     shown = "".join(f'<span class="my-chip">{chip}</span>' for chip in chips)
     st.html(f'<p class="my-lead">{escape(use_case.description)}</p><div class="my-chips">{shown}</div>')
 
@@ -41,13 +41,13 @@ def _ask(api: Api, name: str, filled: Filled) -> None:
     """Asks for an answer and keeps what came of it, so that it stays while the page is drawn again."""
     try:
         with st.spinner("Asking the model"):
-            st.session_state[_outcome_key(name)] = (filled, api.predict(name, filled.record))
+            st.session_state[outcome_key(name)] = (filled, api.predict(name, filled.record))
     except ApiTrouble as trouble:
-        st.session_state[_outcome_key(name)] = (filled, trouble)
+        st.session_state[outcome_key(name)] = (filled, trouble)
 
 
 def _show_outcome(name: str, use_case: UseCase) -> None:
-    filled, outcome = st.session_state.get(_outcome_key(name), (None, None))
+    filled, outcome = st.session_state.get(outcome_key(name), (None, None))
     if isinstance(outcome, Answer):
         show_answer(name, use_case, filled, outcome)
     elif isinstance(outcome, ApiTrouble):
@@ -66,8 +66,6 @@ def show_trouble(trouble: ApiTrouble, use_case: UseCase) -> None:
 
 
 def _of_field(use_case: UseCase, name: str, words: str) -> str:
-    return with_title(use_case, f"{name}: {sentence(words.removeprefix(name).strip())}")
-
-
-def _outcome_key(name: str) -> str:
-    return f"outcome.{name}"
+    return with_title(
+        use_case, f"{name}: {sentence(words.removeprefix(name).strip().replace(', or null', ', or left empty'))}"
+    )

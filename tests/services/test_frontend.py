@@ -4,6 +4,7 @@ import base64
 import hashlib
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from streamlit.testing.v1 import AppTest
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
+from services.frontend import said
+from services.frontend.answers import probability_picture
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api
@@ -105,7 +108,7 @@ def test_the_form_has_titles_units_limits_help_and_begins_with_the_example(page:
     opened(page, "loan_approval")
     assert page.title[0].value == "Loan approval"
     age = widget(page, "Age (years)")
-    assert (age.value, age.min, age.max) == (35, 18, 120)
+    assert age.value == 35
     assert "Age of the applicant." in age.help
     assert "Can be 18 to 120." in age.help
     assert "The model was trained on 18 to 69." in age.help
@@ -133,6 +136,19 @@ def test_what_the_model_has_not_seen_is_a_warning_beside_the_answer(page: AppTes
     widget(page, "Age (years)").set_value(100)
     sent(page)
     assert "**Age**: 100 is outside of what the model was trained on" in page.warning[0].value
+
+
+def test_the_fields_come_in_the_order_of_the_contract(page: AppTest) -> None:
+    opened(page, "loan_approval")
+    labels = [each.label for each in page.number_input]
+    assert labels[:3] == ["Age (years)", "Annual income (USD)", "Credit score"]
+
+
+def test_what_cannot_be_is_a_sentence_with_the_fields_title(page: AppTest) -> None:
+    opened(page, "loan_approval")
+    widget(page, "Age (years)").set_value(150)
+    sent(page)
+    assert "**Age**: Must be a whole number (18 to 120 years), or left empty, not 150." in errors(page)
 
 
 def test_what_is_missing_is_a_sentence_with_the_fields_title(page: AppTest) -> None:
@@ -169,6 +185,24 @@ def test_every_kind_of_task_and_type_of_feature_has_a_form_and_an_answer(page: A
     assert ("EUR" in words(page)) == (kind is TaskKind.REGRESSION)
 
 
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.0, "0.0 %"),
+        (0.0004, "&lt; 0.1 %"),
+        (0.001, "0.1 %"),
+        (0.743, "74.3 %"),
+        (0.99996, "&gt; 99.9 %"),
+        (1.0, "100.0 %"),
+    ],
+)
+def test_what_is_not_quite_certain_does_not_look_so(share: float, words: str) -> None:
+    target = said.Target(name="outcome", classes=("no", "yes"))
+    use_case = said.UseCase(model_version=1, loaded_at=datetime.now(UTC), features=(), target=target, threshold=0.5)
+    answer = said.Answer(prediction="yes", probability=share, model_version=1, request_id="one")
+    assert f"<b>{words}</b>" in probability_picture(use_case, answer)
+
+
 def test_the_key_goes_with_the_record(page: AppTest, api: RunningApi) -> None:
     opened(page, "loan_approval")
     widget(page, "Record key (id)").set_value("A-7")
@@ -177,9 +211,10 @@ def test_the_key_goes_with_the_record(page: AppTest, api: RunningApi) -> None:
 
 
 def test_clear_and_example(page: AppTest) -> None:
-    opened(page, "loan_approval")
+    sent(opened(page, "loan_approval"))
     shown(next(button for button in page.button if button.label == "Clear").click().run())
     assert widget(page, "Age (years)").value is None
+    assert "No answer yet" in words(page)
     shown(next(button for button in page.button if button.label == "Fill in the example").click().run())
     assert widget(page, "Age (years)").value == 35
 
