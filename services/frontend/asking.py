@@ -21,6 +21,9 @@ from services.frontend.said import (
 
 TIMEOUT_SECONDS = 30
 CONNECT_SECONDS = 3
+KEY_REFUSED = (
+    "The API wants a key, and this frontend has none that it allows: set API_KEY to one, and start the frontend again."
+)
 
 
 Part = TypeVar("Part", bound=Said)
@@ -109,6 +112,8 @@ def _content(response: httpx.Response) -> Any:
 
 
 def _trouble(response: httpx.Response) -> ApiTrouble:
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        return ApiTrouble([KEY_REFUSED])
     content = _content(response)
     detail = content.get("detail") if isinstance(content, dict) else None
     if isinstance(detail, str):

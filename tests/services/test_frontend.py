@@ -293,7 +293,7 @@ def test_no_model_yet_says_what_to_do(postgres: Postgres, monkeypatch: pytest.Mo
             assert "**Loan approval**: no version is in production yet" in said
 
 
-def test_the_key_of_the_settings_opens_the_api_and_without_one_a_sentence_says_so(
+def test_the_key_of_the_settings_opens_the_api_and_without_it_a_sentence_says_so(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "registry").mkdir()
@@ -302,9 +302,11 @@ def test_the_key_of_the_settings_opens_the_api_and_without_one_a_sentence_says_s
     arguments = ["tests.services.folder_api", str(source.folder)]
     keys = hashlib.sha256(b"open sesame").hexdigest()
     with running_api(arguments, tmp_path / "home", postgres.url("raw_data", "api"), api_keys=keys) as running:
-        for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
-            shown(page.run())
-            assert "This API answers only requests with a key" in errors(page)
+        for key in ("", "open barley"):
+            monkeypatch.setenv("API_KEY", key)
+            for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
+                shown(page.run())
+                assert "this frontend has none that it allows: set API_KEY" in errors(page)
         monkeypatch.setenv("API_KEY", "open sesame")
         for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
             shown(page.run())
