@@ -47,7 +47,7 @@ def _in_columns(cards: Sequence[Callable[[], None]], what: str) -> None:
 def _show_service(service: Service) -> None:
     st.html(_head(service.name, "" if service.healthy else "my-bad", service.detail) + _text(service.purpose))
     if service.link:
-        st.link_button("Open", service.link, icon=":material/open_in_new:")
+        st.link_button(f"Open {service.name}", service.link, icon=":material/open_in_new:")
 
 
 def _show_model(title: str, state: UseCaseHealth) -> None:

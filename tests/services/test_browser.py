@@ -155,7 +155,7 @@ def test_the_page_is_dark_where_the_browser_is(page: Page) -> None:
 def test_the_overview_shows_services_with_links_and_the_models(page: Page) -> None:
     page.goto("/platform")
     expect(page.get_by_text("does not answer")).to_be_visible()
-    expect(page.get_by_role("link", name="Open")).to_have_attribute("href", "https://example.org/here")
+    expect(page.get_by_role("link", name="Open Here")).to_have_attribute("href", "https://example.org/here")
     expect(page.get_by_text("Version 1 is in production and has proven itself on its example")).to_have_count(3)
 
 
