@@ -345,6 +345,23 @@ def test_numbers_with_a_few_words_among_them_are_left_out_with_what_to_do(here: 
     assert left_out(made)["z"] == "holds numbers, and texts such as 'unknown': leave those cells empty"
 
 
+def test_numbers_that_are_too_large_for_models_are_said(here: Path) -> None:
+    def row(number: int) -> str:
+        rare, often = ("1e39" if number % each == 0 else number / 4 for each in (250, 30))
+        return f"{number % 7},{rare},{often},-1e{39 + number % 300},{number % 2}"
+
+    made = draft(table(here / "table.csv", "x,rare,often,always,y", row), "y")
+    said = " ".join(doubts(made, BAD_SHARE))
+    assert "'rare' has 2 cells that are no usable number, such as '1e39': those records are set aside" in said
+    assert "About 2 of 300 records cannot be used" in said
+    assert left_out(made) == {
+        "often": "holds numbers that are too large for models, such as '1e39'",
+        "always": "holds numbers that are too large for models, such as '-1e39'",
+    }
+    with pytest.raises(BadInput, match="cannot be predicted as a number: '-1e39' is no usable one"):
+        draft(here / "table.csv", "always", TaskKind.REGRESSION)
+
+
 def test_missing_numbers_are_missing_however_that_is_said(here: Path) -> None:
     words = ("?", "-", "NaN", "n/a", " ", "None")
     made = draft(table(here / "table.csv", "x,z,y", lambda n: f"{n % 7},{words[n % 6] if n % 5 else n},{n % 2}"), "y")

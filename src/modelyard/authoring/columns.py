@@ -25,6 +25,8 @@ SAMPLE_RECORDS = 10_000
 STRAY_SHARE = 0.01
 # So many records must have been read before a column is given up for text.
 FEW_RECORDS = 1_000
+# Models compute in float32: a record with a larger number is set aside when it is loaded.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Column:
         is_full: Whether there were too many different ones to count on.
         characters: Length of all texts together.
         unwritten: Cells that say in a word that a number is missing, such as NA.
-        strays: Cells that are no numbers.
+        strays: Cells that are no numbers, or too large ones.
         stray: The first of them.
         whole: Whether all its numbers are whole.
         rising: Whether each number is above the one before.
@@ -118,8 +120,8 @@ class Column:
         return self.total / max(self.given - self.strays - self.unwritten, 1)
 
     def numbers(self, cells: pa.StringArray) -> Values:
-        """Cells of this column as numbers."""
-        return numbers(with_points(cells) if self.decimal == "," else cells)
+        """Cells of this column as numbers; one that is too large for models is none."""
+        return _small_enough(numbers(with_points(cells) if self.decimal == "," else cells))
 
     def number(self, text: str) -> float | None:
         """A cell of this column as a number; None: it is none."""
@@ -255,6 +257,16 @@ def read_table(source: str, key: str | None = None) -> Table:
     decimal = columns[0].decimal
     sampled = pa.concat_tables(sample.tables)
     return Table(source, columns, file.separator, decimal, columns[0].records, rejected, first, sampled)
+
+
+def _small_enough(read: Values) -> Values:
+    """Numbers without those that are too large for models, which become unreadable."""
+    too_large = pc.fill_null(pc.greater(pc.abs(read.values), LARGEST_NUMBER), False)
+    positions = np.flatnonzero(too_large.to_numpy(zero_copy_only=False))
+    if not len(positions):
+        return read
+    kept = pc.if_else(too_large, pa.scalar(None, read.values.type), read.values)
+    return Values(kept, np.union1d(read.unreadable, positions))
 
 
 def _columns(names: Sequence[str], key: str | None, decimal: str) -> list[Column]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from modelyard.authoring.columns import Column, Table
 from modelyard.authoring.target import Goal
 from modelyard.contract import FeatureType
-from modelyard.sources.values import NO_VALUE
+from modelyard.sources.values import NO_VALUE, NUMBER
 
 # A text with no more different values is a category with just these.
 MOST_CATEGORIES = 20
@@ -94,7 +94,7 @@ def _number(column: Column) -> Proposal:
 
 def _doubt_of_number(column: Column) -> str:
     if column.strays:
-        return f"has {column.strays} cells that are no number, such as {column.stray!r}: those records are set aside"
+        return f"has {column.strays} cells that are no usable number, such as {column.stray!r}: those records are set aside"
     if column.whole and column.minimum >= 19_000_101 and column.maximum <= 21_001_231:
         return "may be a date that is written as a number"
     if column.whole and ID_NAME.search(column.name) and column.different > MOST_CATEGORIES:
@@ -110,6 +110,8 @@ def _text(column: Column) -> Proposal:
         return Proposal(column, None, f"holds numbers with commas, such as {texts[0]!r}: write {PLAIN}")
     if _most(DECORATED_NUMBER, texts) and _most(DECORATION, texts):
         return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write {PLAIN}")
+    if (large := _too_large(column, texts)) is not None:
+        return Proposal(column, None, f"holds numbers that are too large for models, such as {large!r}")
     if (stray := _stray_text(column, texts)) is not None:
         return Proposal(column, None, f"holds numbers, and texts such as {stray!r}: leave those cells empty")
     if column.characters > PROSE_CHARACTERS * column.given:
@@ -119,6 +121,13 @@ def _text(column: Column) -> Proposal:
     if not column.all_counted or column.different > MOST_DIFFERENT_SHARE * column.given:
         return Proposal(column, None, "has another text in nearly every record, as a name or an identifier has")
     return _category(column)
+
+
+def _too_large(column: Column, texts: list[str]) -> str | None:
+    """The first number that models cannot hold, of a column that is of numbers."""
+    unreadable = column.numbers(pa.array(texts)).unreadable
+    too_large = (texts[place] for place in unreadable if NUMBER.fullmatch(texts[place]))
+    return next(too_large, None) if _most(NUMBER, texts) else None
 
 
 def _stray_text(column: Column, texts: list[str]) -> str | None:

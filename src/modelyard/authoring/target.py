@@ -90,7 +90,7 @@ def _kind_of(column: Column) -> tuple[TaskKind, str]:
 def _amount(column: Column, why: str) -> Goal:
     if not column.is_number:
         comma = ", or has a comma where a point belongs" if "," in column.stray else ""
-        raise BadInput(f"{column.name!r} cannot be predicted as a number: {column.stray!r} is none{comma}")
+        raise BadInput(f"{column.name!r} cannot be predicted as a number: {column.stray!r} is no usable one{comma}")
     if column.minimum == column.maximum:
         raise BadInput(f"{column.name!r} is the same in every record: there is nothing to learn")
     return Goal(column, TaskKind.REGRESSION, why)
