@@ -224,6 +224,39 @@ def test_the_user_knows_better(here: Path) -> None:
         draft(file, "y", TaskKind.BINARY)
 
 
+@pytest.mark.parametrize(
+    ("values", "doubt"),
+    [
+        (("yes", "Yes", "YES", "no"), "'y' says yes and no in 4 ways, which count as so many classes"),
+        (("true", "N", "y", "0"), "'y' says yes and no in 4 ways"),
+        (("gone", "Gone", "here"), "'y' holds 'Gone' and 'gone', which count as two values"),
+        (("1.5", "2.5", "3.25"), "'y' may be a class and no amount: then add --kind multiclass"),
+    ],
+)
+def test_a_target_that_may_mean_something_else_is_doubted(here: Path, values: Sequence[str], doubt: str) -> None:
+    file = table(here / "table.csv", "x,y", lambda n: f"{n * 7919 % 101},{values[n % len(values)]}")
+    assert doubt in " ".join(doubts(draft(file, "y"), BAD_SHARE))
+
+
+@pytest.mark.parametrize("values", [("yes", "no"), ("1", "2", "3"), tuple(f"{n}.5" for n in range(20))])
+def test_a_target_that_is_plain_is_not_doubted(here: Path, values: Sequence[str]) -> None:
+    file = table(here / "table.csv", "x,y", lambda n: f"{n * 7919 % 101},{values[n % len(values)]}")
+    said = " ".join(doubts(draft(file, "y"), BAD_SHARE))
+    assert not re.search("ways|count as|--kind multiclass", said)
+
+
+def test_columns_that_may_say_nothing_are_doubted(here: Path) -> None:
+    def row(number: int) -> str:
+        return f"{number % 7},{number * 7919 % 100_003},{int(number == 9)},a,b,{number % 2}"
+
+    said = doubts(draft(table(here / "table.csv", "x,order,flag,z,z,y", row), "y"), BAD_SHARE)
+    assert said == [
+        "'z' is left out: it is the name of more than one column: neither can be meant.",
+        "'order' has another whole number in every record: if it identifies one, take it out, or name it as --key.",
+        "'flag' is the same in nearly all records.",
+    ]
+
+
 def test_rare_classes_are_left_out_and_said(here: Path) -> None:
     def row(number: int) -> str:
         return f"{number * 7919 % 101},{'xyz'[number % 3] if number else 'rare'}"
@@ -284,6 +317,28 @@ def test_numbers_in_another_notation_are_left_out_and_said(here: Path) -> None:
     assert "numbers with commas, such as '0,5'" in left_out(made)["price"]
     assert "numbers with signs" in left_out(made)["cost"]
     assert {each.column.name: each.type for each in made.features}["zip"] is FeatureType.CATEGORY
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (("980", "1,234", "12,345,678", "-1,000.50"), "holds numbers with commas, such as '1,234'"),
+        (("1'234", "12'345"), "holds numbers with signs"),
+        (("45 %", "7 %"), "holds numbers with signs"),
+        (("Jan 5, 2020", "December 31, 2021"), "holds dates"),
+        (("5 Jan 2020", "31 Dec 2021"), "holds dates"),
+    ],
+)
+def test_why_numbers_and_dates_in_other_notations_are_left_out(here: Path, cells: Sequence[str], reason: str) -> None:
+    file = table(here / "table.csv", "x,z,y", lambda n: f'{n % 7},"{cells[n % len(cells)]}",{n % 2}')
+    assert left_out(draft(file, "y"))["z"].startswith(reason)
+
+
+@pytest.mark.parametrize("kind", [None, TaskKind.REGRESSION])
+def test_a_target_of_numbers_in_another_notation_is_a_sentence(here: Path, kind: TaskKind | None) -> None:
+    file = table(here / "table.csv", "x,y", lambda number: f'{number % 7},"${number * 17:,}.50"')
+    with pytest.raises(BadInput, match=r"'y' holds numbers with signs, such as '\$0.50': write nothing but digits"):
+        draft(file, "y", kind)
 
 
 def test_semicolons_and_decimal_commas_are_read(here: Path) -> None:

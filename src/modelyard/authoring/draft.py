@@ -6,11 +6,11 @@ from functools import cached_property
 
 from modelyard.authoring.candidates import candidates
 from modelyard.authoring.columns import Column, Table, read_table, reason_of
-from modelyard.authoring.features import Proposal, propose
+from modelyard.authoring.features import Proposal, doubt_of_spellings, propose
 from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, surely_tested
 from modelyard.authoring.leaks import is_the_target, leaks, leaks_together
 from modelyard.authoring.names import identifiers, title_and_unit, title_of
-from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, goal_of
+from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, are_few_fractions, goal_of
 from modelyard.contract import FeatureType, TaskKind
 from modelyard.errors import BadInput
 from modelyard.sources.csv_file import spelled
@@ -184,6 +184,8 @@ def doubts(draft: Draft, allowed_bad_share: float) -> list[str]:
             f"{parts} together give {draft.goal.column.name!r}: are they known before? If not, take them out before "
             "records are loaded."
         )
+    # Of columns with the same name, each has the same to say.
+    said = list(dict.fromkeys(said))
     return said + _doubts_of_target(draft) + _doubts_of_records(draft, allowed_bad_share)
 
 
@@ -243,7 +245,18 @@ def _doubts_of_target(draft: Draft) -> list[str]:
         said.append(f"{goal.column.name!r} is the same in {common:.1%} of the records: there is little to learn from.")
     if goal.kind is TaskKind.MULTICLASS and goal.are_numbers:
         said.append(f"{goal.column.name!r} may be an amount and no class: then add --kind regression.")
+    if not goal.classes and are_few_fractions(goal.column):
+        said.append(f"{goal.column.name!r} may be a class and no amount: then add --kind multiclass.")
+    if doubt := _doubt_of_classes(goal):
+        said.append(f"{goal.column.name!r} {doubt}.")
     return said
+
+
+def _doubt_of_classes(goal: Goal) -> str:
+    """What to doubt of classes that may mean the same, as the rest of a sentence."""
+    if len(goal.classes) > 2 and goal.column.is_truth:
+        return f"says yes and no in {len(goal.classes)} ways, which count as so many classes: write each in one way"
+    return doubt_of_spellings(goal.column) if goal.classes and not goal.are_numbers else ""
 
 
 def _doubts_of_records(draft: Draft, allowed_bad_share: float) -> list[str]:

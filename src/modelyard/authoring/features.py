@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from modelyard.authoring.columns import Column, Table
+from modelyard.authoring.notation import MOST, PLAINLY, most_fit, odd_numbers
 from modelyard.authoring.target import Goal
 from modelyard.contract import FeatureType
 from modelyard.sources.values import NO_VALUE, NUMBER
@@ -19,18 +20,14 @@ MOST_DIFFERENT_SHARE = 0.5
 PROSE_CHARACTERS = 60
 # How many texts are looked at to say what they are.
 LOOKED_AT = 500
-# What most of them must be.
-MOST = 0.95
 NEARLY_EMPTY = 0.95
-PLAIN = "nothing but digits and, before decimals, a point"
+NEARLY_THE_SAME = 0.99
 
 DATE = re.compile(
-    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ]\w{3,9}[- ]\d{2,4})"
-    r"([T ]+\d.*)?\s*"
+    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}"
+    r"|[^\W\d]{3,9}\.? \d{1,2}(,? \d{4}|, \d{2})"
+    r")([T ]+\d.*)?\s*"
 )
-DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*")
-DECORATED_NUMBER = re.compile(r"\s*[$€£¥]?\s*[+-]?\d[\d,.' ]*\s*[$€£¥%]?\s*")
-DECORATION = re.compile(r".*[$€£¥%'].*|.*\d \d.*", re.DOTALL)
 ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|nr|no|number|code|index|row)$|^unnamed|ID$|Id$", re.IGNORECASE)
 
 
@@ -68,9 +65,15 @@ def _of_column(column: Column, *, is_there_twice: bool) -> Proposal:
     if why_not:
         return Proposal(column, None, why_not)
     proposal = _number(column) if column.is_number or column.is_truth else _text(column)
-    if proposal.type and not proposal.doubt and column.missing > NEARLY_EMPTY * column.records:
-        return Proposal(column, proposal.type, categories=proposal.categories, doubt="is empty in nearly all records")
-    return proposal
+    return proposal if proposal.doubt or not proposal.type else replace(proposal, doubt=_doubt_of_share(column))
+
+
+def _doubt_of_share(column: Column) -> str:
+    """What to doubt of a column that says next to nothing, as nearly all of its records are alike."""
+    if column.missing > NEARLY_EMPTY * column.records:
+        return "is empty in nearly all records"
+    [(_, count)] = column.texts.most_common(1)
+    return "is the same in nearly all records" if count > NEARLY_THE_SAME * column.records else ""
 
 
 def _why_not(column: Column, *, is_there_twice: bool) -> str:
@@ -94,9 +97,12 @@ def _number(column: Column) -> Proposal:
 
 def _doubt_of_number(column: Column) -> str:
     if column.strays:
-        return f"has {column.strays} cells that are no usable number, such as {column.stray!r}: those records are set aside"
+        cells = f"{column.strays} cells that are no usable number, such as {column.stray!r}"
+        return f"has {cells}: those records are set aside"
     if column.whole and column.minimum >= 19_000_101 and column.maximum <= 21_001_231:
         return "may be a date that is written as a number"
+    if column.is_unique and column.whole:
+        return "has another whole number in every record: if it identifies one, take it out, or name it as --key"
     if column.whole and ID_NAME.search(column.name) and column.different > MOST_CATEGORIES:
         return "may be a code and no amount: a larger one would mean nothing"
     return ""
@@ -104,30 +110,39 @@ def _doubt_of_number(column: Column) -> str:
 
 def _text(column: Column) -> Proposal:
     texts = list(column.texts)[:LOOKED_AT]
-    if _most(DATE, texts):
-        return Proposal(column, None, "holds dates: a number says more, such as the days until another date")
-    if _most(DECIMAL_COMMA, texts):
-        return Proposal(column, None, f"holds numbers with commas, such as {texts[0]!r}: write {PLAIN}")
-    if _most(DECORATED_NUMBER, texts) and _most(DECORATION, texts):
-        return Proposal(column, None, f"holds numbers with signs, such as {texts[0]!r}: write {PLAIN}")
+    why_not = _no_text(column, texts) or _no_category(column)
+    return Proposal(column, None, why_not) if why_not else _category(column)
+
+
+def _no_text(column: Column, texts: list[str]) -> str:
+    """Why these are dates or numbers that cannot be used; empty: they are texts."""
+    if most_fit(DATE, texts):
+        return "holds dates: a number says more, such as the days until another date"
+    if odd := odd_numbers(texts):
+        return f"holds {odd}: {PLAINLY}"
     if (large := _too_large(column, texts)) is not None:
-        return Proposal(column, None, f"holds numbers that are too large for models, such as {large!r}")
+        return f"holds numbers that are too large for models, such as {large!r}"
     if (stray := _stray_text(column, texts)) is not None:
-        return Proposal(column, None, f"holds numbers, and texts such as {stray!r}: leave those cells empty")
+        return f"holds numbers, and texts such as {stray!r}: leave those cells empty"
+    return ""
+
+
+def _no_category(column: Column) -> str:
+    """Why texts are no values of a category."""
     if column.characters > PROSE_CHARACTERS * column.given:
-        return Proposal(column, None, "holds prose, which the models of tables do not read")
+        return "holds prose, which the models of tables do not read"
     if column.is_unique:
-        return Proposal(column, None, "has another text in every record, as a name or an identifier has")
+        return "has another text in every record, as a name or an identifier has"
     if not column.all_counted or column.different > MOST_DIFFERENT_SHARE * column.given:
-        return Proposal(column, None, "has another text in nearly every record, as a name or an identifier has")
-    return _category(column)
+        return "has another text in nearly every record, as a name or an identifier has"
+    return ""
 
 
 def _too_large(column: Column, texts: list[str]) -> str | None:
     """The first number that models cannot hold, of a column that is of numbers."""
     unreadable = column.numbers(pa.array(texts)).unreadable
     too_large = (texts[place] for place in unreadable if NUMBER.fullmatch(texts[place]))
-    return next(too_large, None) if _most(NUMBER, texts) else None
+    return next(too_large, None) if most_fit(NUMBER, texts) else None
 
 
 def _stray_text(column: Column, texts: list[str]) -> str | None:
@@ -139,7 +154,9 @@ def _stray_text(column: Column, texts: list[str]) -> str | None:
 
 def _category(column: Column) -> Proposal:
     categories = tuple(sorted(column.texts)) if column.different <= MOST_CATEGORIES else ()
-    return Proposal(column, FeatureType.CATEGORY, categories=categories, doubt=_spellings(column) or _no_value(column))
+    return Proposal(
+        column, FeatureType.CATEGORY, categories=categories, doubt=doubt_of_spellings(column) or _no_value(column)
+    )
 
 
 def _no_value(column: Column) -> str:
@@ -148,7 +165,7 @@ def _no_value(column: Column) -> str:
     return f"has the value {found!r}: if that means that it is missing, leave those cells empty" if found else ""
 
 
-def _spellings(column: Column) -> str:
+def doubt_of_spellings(column: Column) -> str:
     """What to doubt of a category some of whose values differ only in how they are written."""
     first: dict[str, str] = {}
     for text in sorted(column.texts):
@@ -156,7 +173,3 @@ def _spellings(column: Column) -> str:
         if other != text:
             return f"holds {other!r} and {text!r}, which count as two values, and may be meant to be one"
     return ""
-
-
-def _most(pattern: re.Pattern[str], texts: list[str]) -> bool:
-    return sum(1 for text in texts if pattern.fullmatch(text)) >= MOST * len(texts)

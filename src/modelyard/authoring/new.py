@@ -50,7 +50,8 @@ def new(settings: Settings, question: Question, *, force: bool) -> None:
     source = place(question.source, question.name, settings.data_url, force=force)
     _write(file, declaration(draft, source))
     count, kind = len(draft.features), KINDS[draft.goal.kind]
-    typer.echo(f"{_shown(file)}: {kind} from {count} features, made from {draft.table.records} records")
+    features = "1 feature" if count == 1 else f"{count} features"
+    typer.echo(f"{_shown(file)}: {kind} from {features}, made from {draft.table.records} records")
     where = f"The records are read from {resolve(source, settings.data_url)}."
     _tell([*assumptions(draft), where], doubts(draft, question.allowed_bad_share))
     _tell_next(question.name, source, [f"Read {_shown(file)}: units, help and limits are yours to add."])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from modelyard.authoring.columns import Column, Table
+from modelyard.authoring.notation import PLAINLY, odd_numbers
 from modelyard.contract import Label, TaskKind
 from modelyard.errors import BadInput
 from modelyard.sources.values import NO_VALUE
@@ -84,11 +85,19 @@ def _kind_of(column: Column) -> tuple[TaskKind, str]:
         return TaskKind.MULTICLASS, f"it has {len(values)} different texts"
     if column.whole and column.all_counted and len(values) <= MOST_NUMBERED_CLASSES:
         return TaskKind.MULTICLASS, f"it has {len(values)} different whole numbers"
+    if are_few_fractions(column):
+        return TaskKind.REGRESSION, f"it has {len(values)} different numbers, not all of them whole"
     return TaskKind.REGRESSION, "it is a number with many different values"
+
+
+def are_few_fractions(column: Column) -> bool:
+    """Whether it has so few different numbers that they may be classes, but for their decimals."""
+    return column.is_number and not column.whole and len(_values(column)) <= MOST_NUMBERED_CLASSES
 
 
 def _amount(column: Column, why: str) -> Goal:
     if not column.is_number:
+        _check_notation(column)
         comma = ", or has a comma where a point belongs" if "," in column.stray else ""
         raise BadInput(f"{column.name!r} cannot be predicted as a number: {column.stray!r} is no usable one{comma}")
     if column.minimum == column.maximum:
@@ -99,6 +108,7 @@ def _amount(column: Column, why: str) -> Goal:
 def _classes(table: Table, column: Column, kind: TaskKind, why: str, allowed_bad_share: float) -> Goal:
     values = _values(column)
     if not column.all_counted or len(values) > MOST_CLASSES:
+        _check_notation(column)
         many = f"more than {MOST_CLASSES}" if column.all_counted else "very many"
         raise BadInput(
             f"{column.name!r} has {many} different values in {table.records} records: too many to tell apart; "
@@ -112,6 +122,11 @@ def _classes(table: Table, column: Column, kind: TaskKind, why: str, allowed_bad
     if found is not kind or len(kept) < 2:
         raise BadInput(f"{column.name!r} has {len(kept)} different values: that is no {kind} task")
     return Goal(column, kind, why, _labels(column, kept), tuple(rare))
+
+
+def _check_notation(column: Column) -> None:
+    if odd := odd_numbers(list(column.texts)):
+        raise BadInput(f"{column.name!r} holds {odd}: {PLAINLY}")
 
 
 def _values(column: Column) -> list[str]:
