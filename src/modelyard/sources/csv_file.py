@@ -31,6 +31,15 @@ SEPARATORS = (",", ";", "\t", "|")
 HEADER_BYTES = 1024 * 1024
 # What helps most files that are no UTF-8: it is how programs on Windows save them.
 TO_UTF8 = "save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 in.csv > out.csv"
+# How files begin that are often taken for CSV, what they are, and what to do.
+OTHER_FORMATS = {
+    b"PK\x03\x04": "a workbook of Excel or another zip file: save its table as CSV in UTF-8",
+    b"\xd0\xcf\x11\xe0": "a workbook of Excel: save its table as CSV in UTF-8",
+    b"PAR1": "a Parquet file: write its table as CSV",
+    b"\x1f\x8b": "compressed with gzip: give it a name that ends in .csv.gz",
+    b"\xff\xfe": "text in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16: save it as UTF-8",
+}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Longer lines are not read into memory.
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
@@ -95,6 +104,8 @@ class CsvFile:
         self._content = content
         self._line = 1
         self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
+        if other := next((what for start, what in OTHER_FORMATS.items() if self._rest.startswith(start)), ""):
+            raise BadInput(f"{self.source} is no CSV file but {other}")
         self.separator = _separator(self._rest[:HEADER_BYTES])
         self.columns = self._read_header()
         wanted = _fields(use_case) if use_case else [*fields, *(f for f in optional if _positions(self.columns, f))]
