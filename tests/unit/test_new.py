@@ -140,6 +140,18 @@ def test_what_is_written_passes_the_checks_of_its_place(here: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_what_is_written_is_formatted_whatever_the_names_are(here: Path) -> None:
+    names = ['say "x"', 'it\'s "x"', "it's", "back\\", "x\ny", "'\"\\\"'", "y"]
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in names)
+    primes = (3, 5, 7, 11, 13, 17, 19)
+    file = table(here / "table.csv", header, lambda number: ",".join(str(number * each % 97 / 7) for each in primes))
+    declared(file, "y")
+    text = Path("use_cases/mine.py").read_text(encoding="utf-8")
+    ruff = [sys.executable, "-m", "ruff", "format", "--diff", "--stdin-filename", "use_cases/mine.py", "-"]
+    done = subprocess.run(ruff, cwd=REPOSITORY, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.timeout(60)
 def test_amounts_of_which_no_two_are_alike_take_no_longer(here: Path) -> None:
     file = table(here / "table.csv", "x,y", lambda number: f"{number % 7},{number}.25", 20_000)

@@ -265,7 +265,12 @@ def _literal(value: Label) -> str:
 
 def _text(text: str) -> str:
     # JSON's strings are Python's, but for what stands for half a character, which no file that was read holds.
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    quoted = json.dumps(text, ensure_ascii=not text.isprintable())
+    if text.count('"') <= text.count("'"):
+        return quoted
+    # As the formatter writes it: with fewer backslashes.
+    within = quoted[1:-1].replace("'", r"\'").replace(r"\"", '"')
+    return f"'{within}'"
 
 
 def _comment(text: str) -> Iterator[str]:
