@@ -222,7 +222,7 @@ def _shown(value: object) -> str:
             return "true" if value else "false"
         case str():
             return repr(value) if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]!r}…"
-        case int() if abs(value) > LARGEST_NUMBER:
+        case int() | float() if abs(value) > LARGEST_NUMBER:
             return "a number that is too large"
         case int() | float():
             return str(value)

@@ -106,7 +106,8 @@ def test_what_is_not_finite_is_no_boolean(field: str, token: str) -> None:
 
 def test_a_number_that_float32_cannot_hold_is_refused() -> None:
     assert read(LOAN, LOAN_RECORD | {"annual_income": LARGEST_NUMBER})
-    the_problem(LOAN, LOAN_RECORD | {"annual_income": 1e39}, "annual_income")
+    sentence = the_problem(LOAN, LOAN_RECORD | {"annual_income": 1e39}, "annual_income")
+    assert sentence.endswith(", not a number that is too large")
     the_problem(EVERY, EVERY_RECORD | {"copy": -1e39}, "copy")
     the_problem(EVERY, EVERY_RECORD | {"json": 10**39}, "json")
 
