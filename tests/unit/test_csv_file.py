@@ -69,6 +69,13 @@ def test_what_separates_the_columns_is_found_out(separator: str) -> None:
     assert [rejection.line for rejection in rejected] == [4]
 
 
+@pytest.mark.parametrize("first", [b"sep=;\r\n", b'"sep=;"\n', b"\xef\xbb\xbfSEP=;\n"])
+def test_a_line_for_excel_before_the_names_is_passed_over(first: bytes) -> None:
+    lines = [HEADER, "a,1,2,0,bakery,good", "b,3,,1,bank,bad"]
+    [(line, cells), (last, _)], rejected = read(first + "\n".join(lines).replace(",", ";").encode())
+    assert (line, last, cells[4], rejected) == (3, 4, "bakery", [])
+
+
 def test_other_signs_in_a_header_with_commas_separate_nothing() -> None:
     assert opened(f"{HEADER},more;of it").separator == ","
 

@@ -40,6 +40,8 @@ OTHER_FORMATS = {
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
 }
+# A first line that tells Excel what separates the columns, and names none.
+SEPARATOR_LINE = re.compile(rb'"?sep=[,;\t|]"?\r?\n', re.IGNORECASE)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Longer lines are not read into memory.
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
@@ -69,7 +71,8 @@ class CsvFile:
 
     Its first record names the columns. A column is found by its field's alias; if none is spelled just so, by the
     field's name or an alias, where capitals do not matter, and what is neither letter nor digit is as good as an
-    underscore. The columns are separated by that sign of SEPARATORS by which the first record has most cells.
+    underscore. The columns are separated by that sign of SEPARATORS by which the first record has most cells. A line
+    before it that tells Excel what separates them (`sep=;`) is passed over.
 
     Attributes:
         source: Where it was opened.
@@ -106,6 +109,9 @@ class CsvFile:
         self._rest = content.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
         if other := next((what for start, what in OTHER_FORMATS.items() if self._rest.startswith(start)), ""):
             raise BadInput(f"{self.source} is no CSV file but {other}")
+        if separator_line := SEPARATOR_LINE.match(self._rest):
+            self._rest = self._rest[separator_line.end() :]
+            self._line += 1
         self.separator = _separator(self._rest[:HEADER_BYTES])
         self.columns = self._read_header()
         wanted = _fields(use_case) if use_case else [*fields, *(f for f in optional if _positions(self.columns, f))]
