@@ -15,8 +15,8 @@ ORIGINAL = {
     "batch_size": 64,
     "epochs": 2,
 }
-# What small pictures in small numbers need.
-SAMPLE = ORIGINAL | {"learning_rate": 5e-4, "batch_size": 32, "epochs": 8}
+# What small pictures in small numbers need: as a batch has few of them, few epochs are enough steps.
+SAMPLE = ORIGINAL | {"learning_rate": 5e-4, "batch_size": 16, "epochs": 4}
 
 
 def image(side: int) -> tuple[Feature, ...]:
@@ -55,7 +55,7 @@ USE_CASE = UseCase(
         "sample": Profile(
             source="skin_cancer_sample",
             features=image(64),
-            candidates=candidates(SAMPLE, resnet50={"epochs": 1}),
+            candidates=candidates(SAMPLE, resnet50={"batch_size": 32, "epochs": 1}),
         )
     },
     sample="sample",
