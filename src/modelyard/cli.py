@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -25,7 +25,6 @@ from modelyard.settings import (
     read_settings,
 )
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase, find_use_case
 
 app = typer.Typer(
@@ -39,7 +38,8 @@ UseCaseName = Annotated[str, typer.Option("--use-case", help="Name of the use ca
 PipelineRun = Annotated[
     str | None, typer.Option("--run", help="Key of the pipeline run that this step belongs to; a new one if not given.")
 ]
-Step = Callable[[UseCase, Platform, str], BaseModel]
+Done = TypeVar("Done", bound=BaseModel)
+Step = Callable[[UseCase, Platform, str], Done]
 
 
 @app.command()
@@ -124,19 +124,19 @@ def promote(
     run: PipelineRun = None,
 ) -> None:
     """Let the gate judge the challenger; if it passes, it goes into production."""
-    from modelyard.steps.promote import promote
+    from modelyard.steps.promote import PromoteResult, promote
 
     if reason and not force:
         raise BadInput("--reason goes with --force")
     force_reason = reason if force else None
 
-    def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
+    def step(found: UseCase, platform: Platform, _: str) -> PromoteResult:
         return promote(found, platform, unattended=unattended, force_reason=force_reason)
 
     result = _run_step("promote", use_case, run, step)
-    verdict = result.model_dump()
-    if verdict["verdict"] is Verdict.REFUSED:
-        raise Refused(f"{use_case} version {verdict['version']} was refused: {'; '.join(verdict['reasons'])}")
+    refusal = result.refusal(use_case)
+    if refusal and result.judged:
+        raise Refused(refusal)
 
 
 @app.command()
@@ -331,7 +331,7 @@ def _end(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _run_step(step: str, use_case: str, run: str | None, work: Step, *, tracking: bool = True) -> BaseModel:
+def _run_step(step: str, use_case: str, run: str | None, work: Step[Done], *, tracking: bool = True) -> Done:
     _find(use_case, read_settings())
     with ExitStack() as stack:
         platform = _connect(stack, tracking=tracking)
@@ -344,7 +344,7 @@ def _connect(stack: ExitStack, *, tracking: bool) -> Platform:
     return stack.enter_context(stores(read_settings(), tracking=tracking))
 
 
-def _keep_and_print(step: str, use_case: str, run: str, platform: Platform, work: Step, part: str = "") -> BaseModel:
+def _keep_and_print(step: str, use_case: str, run: str, platform: Platform, work: Step[Done], part: str = "") -> Done:
     started = time.perf_counter()
     found = _find(use_case, platform.settings)
     result = work(found if step == "load" else in_loaded_profile(found, platform.results, run), platform, run)

@@ -181,6 +181,30 @@ def test_a_shuffled_target_is_refused_and_production_stays(
     assert tuple(verdicts(use_case, platform)[-1].reasons) == refused.reasons
 
 
+def test_what_was_refused_is_not_judged_again_by_the_schedule_while_nothing_changes(
+    use_case: UseCase, platform: Platform, records: Path, tmp_path: Path
+) -> None:
+    loop(use_case, platform, records)
+    bad = shuffled(tmp_path / "shuffled.csv")
+    first = loop(use_case, platform, bad, "second")
+    again = loop(use_case, platform, bad, "third")
+    assert (first.judged, again.judged) == (True, False)
+    assert again == first.model_copy(update={"judged": False})
+    assert len(verdicts(use_case, platform)) == 2
+    assert platform.registry.aliased(use_case.name, CHALLENGER) is None
+    other_gate = use_case.model_copy(update={"gate": Gate(baseline_margin=0.03)})
+    assert loop(other_gate, platform, bad, "fourth").judged
+    compare(use_case, platform, "second")
+    assert promote(use_case, platform).judged  # somebody asks
+
+
+def test_a_refusal_with_nothing_in_production_is_one_each_time(
+    use_case: UseCase, platform: Platform, tmp_path: Path
+) -> None:
+    bad = shuffled(tmp_path / "shuffled.csv")
+    assert [loop(use_case, platform, bad, run).judged for run in ("first", "second")] == [True, True]
+
+
 def test_a_refused_model_can_be_forced_with_a_reason(use_case: UseCase, platform: Platform, tmp_path: Path) -> None:
     train_all(use_case, platform, shuffled(tmp_path / "shuffled.csv"), "first")
     with pytest.raises(BadInput, match="needs a reason"):

@@ -201,6 +201,9 @@ def check_refusal(home: Home, loans: Path) -> None:
     assert "Traceback" not in done.err
     assert home.facts["verdict"] == "refused"
     assert home.facts["model_version"] == 2
+    again = home.run("demo", "--source", loans)
+    assert again.exit_code == 3, again.err
+    assert "nothing new: version 3 refused" in again.err
 
 
 def check_bad_input(home: Home, folder: Path) -> None:

@@ -147,6 +147,9 @@ def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progres
         story = Story(use_case=use_case, steps=loop.steps, setup_seconds=setup)
         try:
             loop.run(source, stage.parsed_since)
+            # One that was there before fails no task.
+            if story.gate and (refusal := story.gate.refusal(use_case.name)):
+                raise Refused(refusal)
             story = replace(story, prediction=_predict(use_case, stage))
             progress.say(f"version {story.version} has answered, and the answer was kept")
         except Refused as refusal:

@@ -88,7 +88,8 @@ def _promote(result: Result) -> tuple[bool, str]:
     because = f": {'; '.join(done.reasons)}" if done.reasons else ""
     if done.verdict is Verdict.UNCHANGED:
         return False, f"nothing new: version {done.version} is in production already"
-    return True, f"version {done.version} {done.verdict.value}{because}"
+    before = "" if done.judged else "nothing new: "
+    return done.judged, f"{before}version {done.version} {done.verdict.value}{because}"
 
 
 def _deploy(result: Result) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.usecase import Gate, UseCase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 
+class JudgedBy(Frozen):
+    """What a judgement follows from, besides the two versions.
+
+    Attributes:
+        snapshot_id: The snapshot whose test part they answered.
+        gate: What the gate wants.
+        approval: Who has the last word.
+    """
+
+    snapshot_id: str
+    gate: Gate
+    approval: str
+
+
 class PromoteResult(Frozen):
     """What became of the challenger.
 
@@ -38,6 +52,7 @@ class PromoteResult(Frozen):
         metrics: The judged version's metrics on the test part.
         baseline: A dummy's metrics on the same records.
         champion: The metrics on the same records of the version in production before.
+        judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
     """
 
     version: int
@@ -48,6 +63,13 @@ class PromoteResult(Frozen):
     metrics: dict[str, float]
     baseline: dict[str, float]
     champion: dict[str, float] | None = None
+    judged: bool = True
+
+    def refusal(self, use_case: str) -> str | None:
+        """The gate's refusal as a sentence; None: it did not refuse."""
+        if self.verdict is not Verdict.REFUSED:
+            return None
+        return f"{use_case} version {self.version} was refused: {'; '.join(self.reasons)}"
 
 
 def promote(
@@ -59,6 +81,7 @@ def promote(
         use_case: The use case.
         platform: The stores.
         unattended: Nobody is there to approve: a use case that wants a person's approval keeps its challenger waiting.
+            What was refused, or waits, beside the same version in production is not judged again by the same records.
         force_reason: Promote whatever the gate says, for this reason.
 
     Raises:
@@ -71,15 +94,17 @@ def promote(
     challenger = platform.registry.aliased(use_case.name, CHALLENGER)
     if challenger is None:
         return _unchanged(use_case, platform, champion)
-    judgement = _judge(use_case, platform, challenger, champion)
+    judged_by = _judged_by(use_case, platform)
+    before = _said_before(use_case, platform, challenger, champion, judged_by) if unattended else None
+    if before:
+        _carry_out(use_case, platform, challenger, before.verdict)
+        LOGGER.info("%s version %d was %s before, and nothing is new", use_case.name, challenger, before.verdict.value)
+        return before
+    judgement = _judge(use_case, platform, challenger, champion, judged_by.snapshot_id)
     verdict, reasons = _decide(use_case, judgement, unattended=unattended, force_reason=force_reason)
     _carry_out(use_case, platform, challenger, verdict)
-    numbers = judgement.model_dump(mode="json", exclude={"reasons"})
-    platform.verdicts.keep(use_case.name, challenger, champion, verdict, reasons, numbers)
-    platform.registry.tag(use_case.name, challenger, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
-    LOGGER.info("%s version %d: %s", use_case.name, challenger, verdict.value)
     promoted = verdict in (Verdict.PROMOTED, Verdict.FORCED)
-    return PromoteResult(
+    result = PromoteResult(
         version=challenger,
         verdict=verdict,
         reasons=tuple(reasons),
@@ -89,6 +114,8 @@ def promote(
         baseline=judgement.baseline,
         champion=judgement.champion,
     )
+    _keep(use_case, platform, result, judgement, judged_by)
+    return result
 
 
 def rollback(use_case: UseCase, platform: Platform, reason: str = "rolled back by hand") -> PromoteResult:
@@ -137,23 +164,51 @@ def _unchanged(use_case: UseCase, platform: Platform, champion: int | None) -> P
     )
 
 
-def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> "Judgement":
+def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
+    snapshot = platform.clean.latest(use_case.data_name)
+    if snapshot is None:
+        raise NothingToWorkOn(f"{use_case.name} has no snapshot to judge by: run `modelyard preprocess` first")
+    return JudgedBy(snapshot_id=snapshot.snapshot_id, gate=use_case.gate, approval=use_case.approval)
+
+
+def _said_before(
+    use_case: UseCase, platform: Platform, challenger: int, champion: int | None, judged_by: JudgedBy
+) -> PromoteResult | None:
+    """What the gate has said already. While nothing is in production, nobody is spared to hear it again."""
+    kept = platform.verdicts.newest(use_case.name, challenger)
+    if champion is None or kept is None or kept.verdict not in (Verdict.REFUSED, Verdict.WAITING):
+        return None
+    if kept.previous != champion or kept.numbers.get("judged_by") != judged_by.model_dump(mode="json"):
+        return None
+    return PromoteResult(
+        version=challenger,
+        verdict=kept.verdict,
+        reasons=kept.reasons,
+        in_production=champion,
+        previous_version=champion,
+        metrics=kept.numbers["metrics"],
+        baseline=kept.numbers["baseline"],
+        champion=kept.numbers["champion"],
+        judged=False,
+    )
+
+
+def _judge(
+    use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
+) -> "Judgement":
     with platform.objects.arrays() as arrays:
-        return _judge_with(arrays, use_case, platform, challenger, champion)
+        return _judge_with(arrays, use_case, platform, challenger, champion, snapshot_id)
 
 
 def _judge_with(
-    arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None
+    arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> "Judgement":
     from modelyard.models.evaluate import truth
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import judge, objections_to_data
     from modelyard.models.inputs import frame_scores
 
-    snapshot = platform.clean.latest(use_case.data_name)
-    if snapshot is None:
-        raise NothingToWorkOn(f"{use_case.name} has no snapshot to judge by: run `modelyard preprocess` first")
-    train, test = (platform.clean.frame(use_case, snapshot.snapshot_id, part) for part in ("train", "test"))
+    train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
     model = _compiled(use_case, platform, challenger)
     contract = model.contract
     scores = frame_scores(model, test, arrays)
@@ -239,6 +294,16 @@ def _decide(
     if force_reason is None:
         return Verdict.REFUSED, list(judgement.reasons)
     return Verdict.FORCED, [f"forced: {force_reason}", *judgement.reasons]
+
+
+def _keep(
+    use_case: UseCase, platform: Platform, result: PromoteResult, judgement: "Judgement", judged_by: JudgedBy
+) -> None:
+    name, verdict, reasons = use_case.name, result.verdict, result.reasons
+    numbers = judgement.model_dump(mode="json", exclude={"reasons"}) | {"judged_by": judged_by.model_dump(mode="json")}
+    platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
+    platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
+    LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
 
 
 def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:

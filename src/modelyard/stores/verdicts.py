@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -19,6 +19,22 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     FORCED = "forced"
     ROLLED_BACK = "rolled back"
+
+
+class KeptVerdict(NamedTuple):
+    """What was said of a version.
+
+    Attributes:
+        verdict: What became of it.
+        previous: The version in production at that time.
+        reasons: Why.
+        numbers: What it follows from.
+    """
+
+    verdict: Verdict
+    previous: int | None
+    reasons: tuple[str, ...]
+    numbers: dict[str, Any]
 
 
 class Verdicts:
@@ -47,6 +63,15 @@ class Verdicts:
         }
         with transaction(self._engine) as connection:
             connection.execute(statement("keep_verdict"), row)
+
+    def newest(self, use_case: str, version: int) -> KeptVerdict | None:
+        """What was said of a version last; None: nothing yet."""
+        key = {"use_case": use_case, "model_version": version}
+        with transaction(self._engine) as connection:
+            row = connection.execute(statement("newest_verdict"), key).first()
+        if row is None:
+            return None
+        return KeptVerdict(Verdict(row.verdict), row.previous_version, tuple(row.reasons), row.numbers)
 
     def in_production(self) -> dict[str, int]:
         """The version of each use case that came into production last."""
