@@ -254,8 +254,11 @@ def new(
         new(settings, Question(name, source, target, key, kind, settings.allowed_bad_share), force=force)
     elif key or kind:
         raise BadInput("--key and --kind are for tables, and so need --target, the column to predict")
-    elif not Path(source).is_dir() and source.lower().endswith((".csv", ".csv.gz")):
-        raise BadInput(f"which column of {source} is to be predicted? Name it with --target")
+    elif Path(source).is_file() or (source.lower().endswith((".csv", ".csv.gz")) and not Path(source).is_dir()):
+        raise BadInput(
+            f"which column of {source} is to be predicted? Name it with --target (pictures come as a folder with a "
+            "folder for each class)"
+        )
     else:
         new_of_pictures(settings, name, source, force=force)
 

@@ -494,6 +494,15 @@ def test_any_names_become_identifiers_that_differ(columns: list[str]) -> None:
     assert all(IDENTIFIER.fullmatch(name) and len(name) <= 63 for name in names)
 
 
+@pytest.mark.parametrize("name", ["table.csv", "table.xlsx"])
+def test_a_file_without_a_target_is_asked_for_it(here: Path, name: str) -> None:
+    (here / name).write_text("a,b\n1,2\n")
+    command = [str(Path(sys.executable).with_name("modelyard")), "new", "mine", "--from", name]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: which column of {name} is to be predicted? Name it with --target")
+
+
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=20)
 
 
