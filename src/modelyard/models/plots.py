@@ -1,6 +1,6 @@
 """Pictures of how a model does, for MLflow."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,9 @@ def plots(contract: Contract, truth: NDArray[Any], scores: NDArray[np.floating[A
         yield "predicted_against_actual", _regression(contract, truth, scores[:, 0])
         return
     yield "confusion_matrix", _confusion(contract, truth, contract.decide(scores))
-    yield "roc_curve", _curves(contract, truth, scores, metrics.RocCurveDisplay, "ROC curve")
-    yield (
-        "precision_recall_curve",
-        _curves(contract, truth, scores, metrics.PrecisionRecallDisplay, "Precision and recall"),
-    )
+    yield "roc_curve", _curves(contract, truth, scores, metrics.RocCurveDisplay, "ROC curve", _on_roc)
+    curve, title = metrics.PrecisionRecallDisplay, "Precision and recall"
+    yield "precision_recall_curve", _curves(contract, truth, scores, curve, title, _on_precision_recall)
 
 
 def importance_plot(contract: Contract, pipeline: Pipeline, frame: pd.DataFrame, seed: int) -> Figure:
@@ -115,14 +113,36 @@ def _confusion(contract: Contract, truth: NDArray[Any], decided: NDArray[np.intp
 
 
 def _curves(
-    contract: Contract, truth: NDArray[Any], scores: NDArray[np.floating[Any]], display: Any, title: str
+    contract: Contract,
+    truth: NDArray[Any],
+    scores: NDArray[np.floating[Any]],
+    display: Any,
+    title: str,
+    place: Callable[[NDArray[Any], NDArray[np.intp]], tuple[float, float]],
 ) -> Figure:
+    """A curve for each class; for one of two, beside chance and with the place where the threshold decides."""
     figure, axes = _figure(title)
     names = _class_names(contract)
-    shown = [1] if len(names) == 2 else range(len(names))
-    for index in shown:
-        display.from_predictions(truth == index, scores[:, index], name=names[index], ax=axes)
+    is_binary = len(names) == 2
+    for index in [1] if is_binary else range(len(names)):
+        of_class, name = truth == index, names[index]
+        display.from_predictions(of_class, scores[:, index], name=name, ax=axes, plot_chance_level=is_binary)
+    if is_binary:
+        axes.plot(
+            *place(truth, contract.decide(scores)), "o", color="black", label=f"threshold {contract.threshold:.3g}"
+        )
+        axes.legend()
     return figure
+
+
+def _on_roc(truth: NDArray[Any], decided: NDArray[np.intp]) -> tuple[float, float]:
+    """Share of the negatives that are called positive, and share of the positives that are found."""
+    return 1 - metrics.recall_score(truth, decided, pos_label=0), metrics.recall_score(truth, decided)
+
+
+def _on_precision_recall(truth: NDArray[Any], decided: NDArray[np.intp]) -> tuple[float, float]:
+    """Share of the positives that are found, and share of what is called positive that is."""
+    return metrics.recall_score(truth, decided), metrics.precision_score(truth, decided, zero_division=1)
 
 
 def _regression(contract: Contract, truth: NDArray[Any], predicted: NDArray[np.floating[Any]]) -> Figure:
