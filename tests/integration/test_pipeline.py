@@ -196,6 +196,8 @@ def test_what_was_refused_is_not_judged_again_by_the_schedule_while_nothing_chan
     assert loop(other_gate, platform, bad, "fourth").judged
     compare(use_case, platform, "second")
     assert promote(use_case, platform).judged  # somebody asks
+    compare(use_case, platform, "second")
+    assert promote(use_case, platform, unattended=True, force_reason="a drill").verdict is Verdict.FORCED
 
 
 def test_a_refusal_with_nothing_in_production_is_one_each_time(

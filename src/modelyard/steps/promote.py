@@ -95,7 +95,8 @@ def promote(
     if challenger is None:
         return _unchanged(use_case, platform, champion)
     judged_by = _judged_by(use_case, platform)
-    before = _said_before(use_case, platform, challenger, champion, judged_by) if unattended else None
+    asked = not unattended or force_reason is not None
+    before = None if asked else _said_before(use_case, platform, challenger, champion, judged_by)
     if before:
         _carry_out(use_case, platform, challenger, before.verdict)
         LOGGER.info("%s version %d was %s before, and nothing is new", use_case.name, challenger, before.verdict.value)
