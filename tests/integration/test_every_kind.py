@@ -144,6 +144,8 @@ def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
     assert ("bootstrap" in run.data.tags) == (use_case.bootstrap is not None)
     fitted, train = (int(run.data.params[f"records.{name}"]) for name in ("fitted", "train"))
     assert fitted < train / 4 if use_case.kind is TaskKind.BINARY else fitted == train
+    if use_case.kind is TaskKind.BINARY:  # which ends early
+        assert 10 < int(run.data.params["fitted.n_estimators_"]) < int(run.data.params["n_estimators"])
 
 
 def check_answer(use_case: UseCase, answer: dict[str, Any], score: Any, threshold: float) -> None:

@@ -4,6 +4,7 @@ import importlib
 import inspect
 from typing import Any, cast
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -19,6 +20,8 @@ from modelyard.usecase import Candidate
 FINAL_STEP = "model"
 # A model gets so many inputs of one category at most: each is a column of the whole training part.
 MOST_CATEGORIES = 64
+# What scikit-learn's estimators call the number of trees or iterations that they have taken.
+ITERATIONS = ("n_estimators_", "n_iter_")
 
 
 def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeline:
@@ -92,3 +95,13 @@ def _resolve(candidate: Candidate) -> Any:
         return getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise BadInput(f"candidate {candidate.name}: there is no estimator {candidate.estimator}") from error
+
+
+def iterations(pipeline: Pipeline) -> dict[str, int]:
+    """How many trees or iterations a model has taken, by scikit-learn's name: fewer than it might where it ended early.
+
+    Args:
+        pipeline: A fitted pipeline that `make_pipeline` made.
+    """
+    found = {name: getattr(pipeline.named_steps[FINAL_STEP], name, None) for name in ITERATIONS}
+    return {name: int(np.max(count)) for name, count in found.items() if count is not None}

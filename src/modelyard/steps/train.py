@@ -202,7 +202,7 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=_tags(basis, fingerprint),
-        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted),
+        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted) | _iterations(fitted),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
@@ -266,6 +266,13 @@ def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]", fitted: "Fitted
         targets = frame[use_case.target.name]
         counts |= {f"records.{part}.{label}": int((targets == label).sum()) for label in use_case.target.classes}
     return counts
+
+
+def _iterations(fitted: "Fitted") -> dict[str, object]:
+    """Of a network, its history says it."""
+    from modelyard.models.tabular import iterations
+
+    return {} if fitted.history else {f"fitted.{name}": count for name, count in iterations(fitted.pipeline).items()}
 
 
 def _metrics(fitted: "Fitted") -> dict[str, float]:
