@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
-import numpy as np
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -16,11 +15,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticKnownError
 from typing_extensions import TypedDict
 
-from modelyard.contract import Contract, Feature, FeatureType, Limits, Value
+from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Value
 from services.api.errors import Problem, UnusableRequest
 
-# Models compute in float32: what it cannot hold is infinite to them.
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 LARGEST_KEY = 2**63 - 1
 LONGEST_KEY = 200
 LONGEST_TEXT = 1000

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict
 Value = float | int | bool | str | None
 Label = int | str
 Record = dict[str, Value]
+# All the digits that a number surely has, and as many as say something of one below LARGE.
+FLOAT_DIGITS = 15
+SMALL_DIGITS = 6
+LARGE = 1e5
 
 
 class Said(BaseModel):
@@ -159,6 +163,7 @@ def spaced(name: str) -> str:
 
 
 def number(value: Any) -> str:
-    """A number for people: as many digits as say something."""
-    rounded = float(f"{float(value):.6g}")
+    """A number for people: of a large one all digits, of others as many as say something."""
+    digits = FLOAT_DIGITS if abs(value) >= LARGE else SMALL_DIGITS
+    rounded = float(f"{float(value):.{digits}g}") + 0.0
     return f"{rounded:,.0f}" if rounded.is_integer() else f"{rounded:,}"

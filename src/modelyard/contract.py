@@ -25,6 +25,12 @@ Arrays = dict[str, NDArray[Any]]
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 # Postgres cuts longer names off.
 LONGEST_NAME = 63
+# Models compute in float32: what it cannot hold is infinite to them.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
+# In sentences: all the digits that a number surely has, or as many as say something of one below LARGE.
+FLOAT_DIGITS = 15
+SMALL_DIGITS = 7
+LARGE = 1e5
 
 Name = Annotated[str, Field(pattern=rf"^{IDENTIFIER.pattern}$", max_length=LONGEST_NAME)]
 Side = Annotated[int, Field(ge=8, le=1024)]
@@ -33,10 +39,9 @@ Shape = tuple[Side, Side, Literal[1, 3]]
 
 
 def plain(number: float) -> str:
-    """A number as people write it: a whole one with all its digits, never as a power of ten."""
-    if float(number).is_integer():
-        return f"{number:.0f}"
-    return np.format_float_positional(float(f"{number:.7g}"), trim="-")
+    """A number as people write it: a large one with all its digits, and none as a power of ten."""
+    digits = FLOAT_DIGITS if abs(number) >= LARGE else SMALL_DIGITS
+    return np.format_float_positional(float(f"{number:.{digits}g}") + 0.0, trim="-")
 
 
 class Frozen(BaseModel):

@@ -35,5 +35,8 @@ def test_the_platform_is_down_when_its_process_is_gone() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
-            down_local(Settings(_env_file=None, modelyard_home=Path(folder)))
-            assert holder.poll() == 0
+            try:
+                down_local(Settings(_env_file=None, modelyard_home=Path(folder)))
+                assert holder.poll() == 0
+            finally:
+                holder.kill()

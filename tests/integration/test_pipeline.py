@@ -181,23 +181,84 @@ def test_a_shuffled_target_is_refused_and_production_stays(
     assert tuple(verdicts(use_case, platform)[-1].reasons) == refused.reasons
 
 
-def test_what_was_refused_is_not_judged_again_by_the_schedule_while_nothing_changes(
+def offer_again(use_case: UseCase, platform: Platform) -> PromoteResult:
+    """What a schedule's next run says of the model that was trained second."""
+    compare(use_case, platform, "second")
+    return promote(use_case, platform, unattended=True)
+
+
+@pytest.fixture
+def refused(use_case: UseCase, platform: Platform, records: Path, tmp_path: Path) -> PromoteResult:
+    """Version 2, beside version 1 in production."""
+    loop(use_case, platform, records)
+    return loop(use_case, platform, shuffled(tmp_path / "shuffled.csv"), "second")
+
+
+def test_what_was_refused_is_not_judged_again_by_a_schedule_while_nothing_changes(
+    use_case: UseCase, platform: Platform, refused: PromoteResult
+) -> None:
+    assert refused.judged
+    assert offer_again(use_case, platform) == refused.model_copy(update={"judged": False})
+    assert len(verdicts(use_case, platform)) == 2
+    assert platform.registry.aliased(use_case.name, CHALLENGER) is None
+
+
+def test_what_was_refused_is_judged_again_when_somebody_asks(
+    use_case: UseCase, platform: Platform, refused: PromoteResult
+) -> None:
+    compare(use_case, platform, "second")
+    assert promote(use_case, platform).judged
+    compare(use_case, platform, "second")
+    forced = promote(use_case, platform, unattended=True, force_reason="a drill")
+    assert (forced.version, forced.verdict) == (refused.version, Verdict.FORCED)
+
+
+@pytest.mark.usefixtures("refused")
+def test_what_was_refused_is_judged_again_by_another_gate(use_case: UseCase, platform: Platform) -> None:
+    other_gate = use_case.model_copy(update={"gate": Gate(baseline_margin=0.03)})
+    assert offer_again(other_gate, platform).judged
+    assert not offer_again(other_gate, platform).judged
+
+
+@pytest.mark.usefixtures("refused")
+def test_what_was_refused_is_judged_again_by_other_records(
+    use_case: UseCase, platform: Platform, tmp_path: Path
+) -> None:
+    load(use_case, str(write(tmp_path / "grown.csv", rows(ROWS + 500))), platform.raw, 0.05)
+    preprocess(use_case, platform.raw, platform.clean)
+    assert offer_again(use_case, platform).judged
+
+
+def test_what_was_refused_is_judged_again_beside_another_version_in_production(
+    use_case: UseCase, platform: Platform, refused: PromoteResult, tmp_path: Path
+) -> None:
+    [candidate] = use_case.candidates
+    other = candidate.model_copy(update={"parameters": {"max_iter": 1000, "C": 0.5}})
+    train_all(use_case.model_copy(update={"candidates": (other,)}), platform, tmp_path / "shuffled.csv", "third")
+    assert promote(use_case, platform, force_reason="a drill").version == refused.version + 1
+    assert offer_again(use_case, platform).judged
+
+
+@pytest.mark.usefixtures("refused")
+def test_what_was_refused_before_it_was_known_by_what_is_judged_again(
+    use_case: UseCase, platform: Platform, admin_raw_engine: Engine
+) -> None:
+    with admin_raw_engine.begin() as connection:
+        connection.execute(text("update gate_verdicts set numbers = numbers - 'judged_by'"))
+    assert offer_again(use_case, platform).judged
+
+
+def test_what_waits_for_a_person_goes_on_waiting(
     use_case: UseCase, platform: Platform, records: Path, tmp_path: Path
 ) -> None:
     loop(use_case, platform, records)
-    bad = shuffled(tmp_path / "shuffled.csv")
-    first = loop(use_case, platform, bad, "second")
-    again = loop(use_case, platform, bad, "third")
-    assert (first.judged, again.judged) == (True, False)
-    assert again == first.model_copy(update={"judged": False})
+    manual = use_case.model_copy(update={"approval": "manual"})
+    waiting = loop(manual, platform, write(tmp_path / "grown.csv", rows(ROWS + 1000)), "second")
+    assert (waiting.verdict, waiting.judged) == (Verdict.WAITING, True)
+    assert offer_again(manual, platform) == waiting.model_copy(update={"judged": False})
     assert len(verdicts(use_case, platform)) == 2
-    assert platform.registry.aliased(use_case.name, CHALLENGER) is None
-    other_gate = use_case.model_copy(update={"gate": Gate(baseline_margin=0.03)})
-    assert loop(other_gate, platform, bad, "fourth").judged
-    compare(use_case, platform, "second")
-    assert promote(use_case, platform).judged  # somebody asks
-    compare(use_case, platform, "second")
-    assert promote(use_case, platform, unattended=True, force_reason="a drill").verdict is Verdict.FORCED
+    assert platform.registry.aliased(use_case.name, CHALLENGER) == waiting.version
+    assert offer_again(use_case, platform).verdict is Verdict.PROMOTED
 
 
 def test_a_refusal_with_nothing_in_production_is_one_each_time(

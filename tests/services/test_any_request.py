@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-from modelyard.contract import Contract, Feature, FeatureType, Limits, Target, TaskKind
+from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
 from services.api.questions import make_reader
-from services.api.records import LARGEST_NUMBER
 from services.api.schemas import answer_schema, record_schema
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put

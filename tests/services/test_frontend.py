@@ -324,3 +324,10 @@ def test_no_larger_file_is_taken_than_the_api_takes() -> None:
     streamlit = tomllib.loads((REPOSITORY / "services" / "frontend" / ".streamlit" / "config.toml").read_text())
     largest = bytes(streamlit["server"]["maxUploadSize"] * 1024**2)
     assert len(base64.b64encode(largest)) == Settings(_env_file=None).api_picture_limit_bytes
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(9999999, "9,999,999"), (1234567.5, "1,234,567.5"), (0.1 + 0.2, "0.3"), (12, "12")]
+)
+def test_a_large_number_keeps_its_digits(value: float, words: str) -> None:
+    assert said.number(value) == words

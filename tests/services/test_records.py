@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelyard.contract import Contract, Feature, FeatureType, TaskKind
+from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, TaskKind
 from services.api.errors import Problem, UnusableRequest
-from services.api.records import LARGEST_NUMBER, LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
+from services.api.records import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
 from services.api.schemas import record_schema
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract
 

@@ -160,9 +160,10 @@ def test_an_image_does_not_run_as_root_unless_it_has_the_engines_socket(name: st
     assert users[-1] == ("root" if name == "socket-proxy" else "10001:10001")
 
 
+@pytest.mark.parametrize("extra", ["", "-tensorflow"])
 @pytest.mark.parametrize("step_runner", ["docker", "process"])
-def test_the_libraries_of_an_image_are_a_list_that_is_there(step_runner: str) -> None:
-    values = {"STEP_RUNNER": step_runner, "STEPS_EXTRA": ""}
+def test_the_libraries_of_an_image_are_a_list_that_is_there(step_runner: str, extra: str) -> None:
+    values = {"STEP_RUNNER": step_runner, "STEPS_EXTRA": extra}
     wanted = [build["args"]["LIST"] for build in BUILDS.values() if "target" in build]
     for name in (re.sub(r"\$\{(\w+):-\w*\}", lambda found: values[found[1]], each) for each in wanted):
         assert (REPOSITORY / "requirements" / f"{name}.txt").exists(), name

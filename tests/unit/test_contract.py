@@ -144,6 +144,8 @@ def test_any_text_cannot_become_a_list() -> None:
         (Limits(minimum=0.1, maximum=1234567), "0.1 to 1234567"),
         (Limits(maximum=1e9), "at most 1000000000"),
         (Limits(minimum=0.00001), "at least 0.00001"),
+        (Limits(minimum=-0.0, maximum=12345671.5), "0 to 12345671.5"),
+        (Limits(maximum=0.1 + 0.2), "at most 0.3"),
     ],
 )
 def test_limits_read_as_words(limits: Limits, words: str) -> None:

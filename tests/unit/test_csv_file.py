@@ -44,6 +44,11 @@ def test_records_come_with_their_lines() -> None:
     assert rejected == []
 
 
+def test_a_column_may_be_called_as_another_format_begins() -> None:
+    file = CsvFile(Content("shops.csv", io.BytesIO(b"PAR1,PAR2,y\n1,2,3\n")))
+    assert list(file.columns) == ["PAR1", "PAR2", "y"]
+
+
 @pytest.mark.parametrize(
     "header",
     [

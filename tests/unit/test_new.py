@@ -346,6 +346,11 @@ def test_why_numbers_and_dates_in_other_notations_are_left_out(here: Path, cells
     assert left_out(draft(file, "y"))["z"].startswith(reason)
 
 
+def test_words_with_numbers_are_no_dates(here: Path) -> None:
+    file = table(here / "table.csv", "x,z,y", lambda n: f'{n % 7},"Zone {n % 4}, 15",{n % 2}')
+    assert left_out(draft(file, "y")) == {}
+
+
 @pytest.mark.parametrize("kind", [None, TaskKind.REGRESSION])
 def test_a_target_of_numbers_in_another_notation_is_a_sentence(here: Path, kind: TaskKind | None) -> None:
     file = table(here / "table.csv", "x,y", lambda number: f'{number % 7},"${number * 17:,}.50"')

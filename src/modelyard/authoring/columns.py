@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelyard.authoring.notation import decimal_of
+from modelyard.contract import LARGEST_NUMBER
 from modelyard.errors import BadInput
 from modelyard.records import Rejection
 from modelyard.sources.csv_file import TO_UTF8, CsvFile, spelled
@@ -25,8 +26,6 @@ SAMPLE_RECORDS = 10_000
 STRAY_SHARE = 0.01
 # So many records must have been read before a column is given up for text.
 FEW_RECORDS = 1_000
-# Models compute in float32: a record with a larger number is set aside when it is loaded.
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 @dataclass

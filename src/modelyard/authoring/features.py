@@ -25,8 +25,9 @@ NEARLY_THE_SAME = 0.99
 
 DATE = re.compile(
     r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ]\w{3,9}[- ]\d{2,4}"
-    r"|[^\W\d]{3,9}\.? \d{1,2}(,? \d{4}|, \d{2})"
-    r")([T ]+\d.*)?\s*"
+    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d{1,2}(,? \d{4}|, \d{2})"
+    r")([T ]+\d.*)?\s*",
+    re.IGNORECASE,
 )
 ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|key|nr|no|number|code|index|row)$|^unnamed|ID$|Id$", re.IGNORECASE)
 

@@ -35,7 +35,7 @@ TO_UTF8 = "save it as UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8 in.csv > out.csv
 OTHER_FORMATS = {
     b"PK\x03\x04": "a workbook of Excel or another zip file: save its table as CSV in UTF-8",
     b"\xd0\xcf\x11\xe0": "a workbook of Excel: save its table as CSV in UTF-8",
-    b"PAR1": "a Parquet file: write its table as CSV",
+    b"PAR1\x15": "a Parquet file: write its table as CSV",
     b"\x1f\x8b": "compressed with gzip: give it a name that ends in .csv.gz",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",

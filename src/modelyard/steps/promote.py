@@ -1,6 +1,7 @@
 """Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
 
 import logging
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,13 @@ class JudgedBy(Frozen):
         snapshot_id: The snapshot whose test part they answered.
         gate: What the gate wants.
         approval: Who has the last word.
+        release: The version of this package, as another one may judge otherwise.
     """
 
     snapshot_id: str
     gate: Gate
     approval: str
+    release: str
 
 
 class PromoteResult(Frozen):
@@ -169,13 +172,18 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
     snapshot = platform.clean.latest(use_case.data_name)
     if snapshot is None:
         raise NothingToWorkOn(f"{use_case.name} has no snapshot to judge by: run `modelyard preprocess` first")
-    return JudgedBy(snapshot_id=snapshot.snapshot_id, gate=use_case.gate, approval=use_case.approval)
+    return JudgedBy(
+        snapshot_id=snapshot.snapshot_id,
+        gate=use_case.gate,
+        approval=use_case.approval,
+        release=metadata.version("modelyard"),
+    )
 
 
 def _said_before(
     use_case: UseCase, platform: Platform, challenger: int, champion: int | None, judged_by: JudgedBy
 ) -> PromoteResult | None:
-    """What the gate has said already. While nothing is in production, nobody is spared to hear it again."""
+    """What the gate has said already. While nothing is in production it says it again: runs fail for its reason."""
     kept = platform.verdicts.newest(use_case.name, challenger)
     if champion is None or kept is None or kept.verdict not in (Verdict.REFUSED, Verdict.WAITING):
         return None
