@@ -22,8 +22,6 @@ from modelyard.usecase import find_use_case
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "data" / "skin_cancer_sample"
-# Three minutes on two cores with nothing else to do; a machine that tests has.
-MOST_SECONDS = 360
 REFUSED = 3
 # Of the pictures that the original's networks see.
 SIDE = 224
@@ -55,7 +53,6 @@ def test_the_sample_goes_from_its_folder_to_an_answer(home: Path) -> None:
     assert (found["verdict"], found["model_version"]) == ("promoted", 1)
     assert found["metrics"]["roc_auc"] > 0.8
     assert found["rows"] == {"raw": 480, "rejected": 0, "clean": 480, "predictions": 1}
-    assert found["seconds"]["total"] < MOST_SECONDS
 
 
 def test_with_shuffled_labels_it_is_refused(home: Path, tmp_path: Path) -> None:
