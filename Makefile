@@ -158,7 +158,7 @@ images: ## Build the images and print their sizes
 
 .PHONY: images-tensorflow
 images-tensorflow: ## Build the image that models of pictures are trained in
-	@STEPS_EXTRA=-tensorflow $(COMPOSE) build guard
+	@STEPS_EXTRA=-tensorflow $(COMPOSE) build secrets
 
 .PHONY: offline-images
 offline-images: ## Make stand-ins for the public base images where no registry can be reached

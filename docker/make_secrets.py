@@ -1,6 +1,5 @@
-"""`make secrets`: writes secrets.env with secrets of its own for every default one. Standard library only."""
+"""`make secrets`: writes secrets.env with secrets of your own for every default one. Standard library only."""
 
-import base64
 import json
 import os
 import re
@@ -11,7 +10,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 FILE = REPOSITORY / "secrets.env"
-FERNET_KEY_BYTES = 32
 DOCUMENTED = re.compile(r"^# ([A-Z0-9_]+)=\S+$", re.MULTILINE)
 
 
@@ -20,7 +18,7 @@ def main() -> int:
     if FILE.exists():
         return fail("secrets.env is there already: remove the lines, or the file, that shall be made anew")
     names = DOCUMENTED.findall((REPOSITORY / "config.env").read_text(encoding="utf-8"))
-    made = {name: make(name) for name in names}
+    made = {name: secrets.token_hex(20) for name in names}
     if database_is_there() and not change_administrator(made["POSTGRES_PASSWORD"]):
         return fail("the database has the administrator's old password: `make up` first, then `make secrets` again")
     descriptor = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -28,13 +26,6 @@ def main() -> int:
         stream.writelines(f"{name}={value}\n" for name, value in made.items())
     sys.stdout.write(f"secrets.env has {len(made)} secrets; `make up` takes them\n")
     return 0
-
-
-def make(name: str) -> str:
-    """A secret; Airflow's Fernet key has a form of its own."""
-    if name == "AIRFLOW_FERNET_KEY":
-        return base64.urlsafe_b64encode(os.urandom(FERNET_KEY_BYTES)).decode()
-    return secrets.token_hex(20)
 
 
 def database_is_there() -> bool:

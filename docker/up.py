@@ -100,17 +100,17 @@ def why_not() -> str:
 
 
 def show(configuration: dict[str, Any], doors: list[Door]) -> None:
-    """Prints a table: links, logins and health."""
+    """Prints a table of links and health, and how to log in."""
     states = services_now()
-    logins = login_of(configuration)
-    rows = [("service", "address", "login", "health")]
+    rows = [("service", "address", "health")]
     for door in doors:
         state = states.get(door.service, {})
         path = "/docs" if door.service in {"api", "balancer"} else ""
-        rows.append((name_of(door), door.url + path, logins.get(door.setting, ""), state.get("Health", "down")))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows.append((name_of(door), door.url + path, state.get("Health", "down")))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    say(f"\n{compose('run', '--rm', '--no-TTY', '--no-deps', 'secrets').rstrip()}")
     owner, writer = Path("notebooks").stat().st_uid, configuration["services"]["jupyter"]["user"].partition(":")[0]
     if str(owner) != writer:
         say(f"\nnotebooks/ belongs to user {owner}, JupyterLab writes as user {writer}: set HOST_UID and HOST_GID.")
@@ -129,24 +129,6 @@ def name_of(door: Door) -> str:
         "mlflow": "MLflow",
     }
     return "MinIO console" if door.setting == "MINIO_CONSOLE_PORT" else names[door.service]
-
-
-def login_of(configuration: dict[str, Any]) -> dict[str, str]:
-    """How to log in; a secret is shown only when it is the one that everybody knows."""
-    services = configuration["services"]
-    guard, minio = services["guard"]["environment"], services["minio"]["environment"]
-    user = services["airflow-init"]["environment"]["AIRFLOW_USER"]
-    return {
-        "AIRFLOW_PORT": f"{user} / {shown(guard, 'AIRFLOW_PASSWORD', 'airflow')}",
-        "MINIO_PORT": f"data / {shown(guard, 'DATA_S3_SECRET_KEY', 'modelyard-data')}",
-        "MINIO_CONSOLE_PORT": f"{minio['MINIO_ROOT_USER']} / {shown(guard, 'MINIO_ROOT_PASSWORD', 'modelyard-minio')}",
-        "JUPYTER_PORT": f"token {shown(guard, 'JUPYTER_TOKEN', 'modelyard')}",
-    }
-
-
-def shown(environment: dict[str, str], name: str, default: str) -> str:
-    """A default secret, or where the one is that is in use."""
-    return default if environment[name] == default else f"{name} in secrets.env"
 
 
 def first_answer(doors: list[Door], started: float) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from modelyard.errors import BadInput
+from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
@@ -129,6 +130,7 @@ async def running(
         models: Will hold what is served.
         traffic: What comes in.
     """
+    open_home(settings.home)
     folder = settings.spool_folder
     limit_bytes = settings.api_spool_limit_mb * MEGABYTE
     spool = _own_spool(folder, limit_bytes)

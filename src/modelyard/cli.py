@@ -299,20 +299,23 @@ def upload(
     upload(Administration(), data, use_cases, into)
 
 
-@app.command("check-secrets")
-def check_secrets() -> None:
-    """Refuse a platform that is open to the network with default secrets."""
-    from modelyard.compose.secrets import check_secrets
+@app.command("make-secrets")
+def make_secrets(
+    into: Annotated[Path, typer.Option(help="Has a folder for each service that gets secrets, and one for all.")],
+) -> None:
+    """Make the platform's secrets where they are missing, hand them to its services, and print how to log in."""
+    from modelyard.compose.make_secrets import make_secrets
 
-    check_secrets(Administration())
+    for line in make_secrets(Administration(), into):
+        typer.echo(line)
 
 
 @app.command("airflow-init")
 def airflow_init() -> None:
-    """Write Airflow's login and bring its database up to date, where AIRFLOW_HOME/state is its state."""
+    """Write Airflow's login and keys and bring its database up to date, where AIRFLOW_HOME/state is its state."""
     from modelyard.compose.airflow import initialize
 
-    initialize(read_settings())
+    initialize(Administration())
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Every setting, typed, read once. The only place that reads the environment.
 
 A setting is taken from the environment, else from `secrets.env`, else from `config.env` in the working folder, else
-from the default here. `config.env` documents them all.
+from the secrets of a container, else from the default here. `config.env` documents them all.
 """
 
 import json
@@ -74,6 +74,14 @@ def _check_hashes(text: str) -> str:
     return text
 
 
+# Where a container finds the secrets that were made for it, each in a file of the setting's name.
+SECRETS_FOLDER = Path("/run/secrets/modelyard")
+# pydantic warns of a folder that is not there.
+SECRETS_FOLDERS = [SECRETS_FOLDER] if SECRETS_FOLDER.is_dir() else []
+CONTAINER = SettingsConfigDict(
+    env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, secrets_dir=SECRETS_FOLDERS
+)
+
 # Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
 PlatformServices = Annotated[dict[str, PlatformService], NoDecode, BeforeValidator(_read_json)]
 
@@ -83,6 +91,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=("config.env", "secrets.env"),
+        secrets_dir=SECRETS_FOLDERS,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -151,8 +160,8 @@ class Settings(BaseSettings):
     frontend_port: Port = Field(default=8501, ge=1, le=65535)
 
     airflow_user: str = "airflow"
-    airflow_password: str = Field(default="airflow", repr=False)
-    jupyter_token: str = Field(default="modelyard", repr=False)
+    airflow_password: str | None = Field(default=None, repr=False)
+    jupyter_token: str | None = Field(default=None, repr=False)
 
     def body_limit(self, *, files: bool) -> int:
         """How many bytes the body of a request may have, by whether it may be a file."""
@@ -185,10 +194,25 @@ def read_settings(**overrides: object) -> Settings:
         raise BadInput(f"the settings cannot be used: {problems}") from error
 
 
-class Secrets(BaseSettings):
-    """The secrets of the platform in containers, with the values that they have on a laptop only."""
+class Logins(BaseSettings):
+    """The secrets of the platform in containers that open a published port. Those that are not given are made."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = CONTAINER
+
+    minio_root_password: str | None = Field(default=None, repr=False)
+    mlflow_s3_secret_key: str | None = Field(default=None, repr=False)
+    data_s3_secret_key: str | None = Field(default=None, repr=False)
+    airflow_password: str | None = Field(default=None, repr=False)
+    airflow_fernet_key: str | None = Field(default=None, repr=False)
+    airflow_jwt_secret: str | None = Field(default=None, repr=False)
+    airflow_secret_key: str | None = Field(default=None, repr=False)
+    jupyter_token: str | None = Field(default=None, repr=False)
+
+
+class DatabasePasswords(BaseSettings):
+    """The passwords of the database in containers, which no port publishes, with those of a laptop as defaults."""
+
+    model_config = CONTAINER
 
     postgres_password: str = Field(default="postgres", repr=False)
     pipeline_password: str = Field(default="pipeline", repr=False)
@@ -196,32 +220,30 @@ class Secrets(BaseSettings):
     explorer_password: str = Field(default="explorer", repr=False)
     airflow_database_password: str = Field(default="airflow", repr=False)
     mlflow_database_password: str = Field(default="mlflow", repr=False)
-    minio_root_password: str = Field(default="modelyard-minio", repr=False)
-    mlflow_s3_secret_key: str = Field(default="modelyard-mlflow", repr=False)
-    data_s3_secret_key: str = Field(default="modelyard-data", repr=False)
-    airflow_password: str = Field(default="airflow", repr=False)
-    airflow_fernet_key: str = Field(default="bW9kZWx5YXJkLW9uLWEtbGFwdG9wLW9ubHktMDAwMDA=", repr=False)
-    airflow_jwt_secret: str = Field(
-        default="modelyard-on-a-laptop-only-modelyard-on-a-laptop-only-0123456789", repr=False
-    )
-    airflow_secret_key: str = Field(default="modelyard-on-a-laptop-only", repr=False)
-    jupyter_token: str = Field(default="modelyard", repr=False)
 
 
-class Administration(Secrets):
+class Administration(Logins, DatabasePasswords):
     """What the one-shots need that set the platform in containers up.
 
     Attributes:
         bind_address: Where the platform's ports are published.
+        public_host: The name by which browsers reach them.
         admin_database_url: URL of a database of the server, for a role that may create databases and roles.
         minio_url: Where MinIO is.
         minio_root_user: Its administrator.
+        airflow_user: Who logs into Airflow.
     """
 
     bind_address: str = "127.0.0.1"
+    public_host: str = "127.0.0.1"
+    airflow_port: Port = 8080
+    minio_port: Port = 8081
+    minio_console_port: Port = 8082
+    jupyter_port: Port = 8085
     admin_database_url: str | None = Field(default=None, repr=False)
     minio_url: str = "http://minio:9000"
     minio_root_user: str = "modelyard"
+    airflow_user: str = "airflow"
 
 
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:

@@ -161,7 +161,9 @@ def check_up(home: Home) -> None:
     assert "is up already" in again.err
     jupyter = f"http://127.0.0.1:{home.environment['JUPYTER_PORT']}/api/kernels"
     assert httpx.get(jupyter).status_code == 403
-    assert httpx.get(jupyter, headers={"Authorization": "token modelyard"}).status_code == 200
+    link = next(line for line in up.out.splitlines() if line.startswith("log into JupyterLab: ")).partition(": ")[2]
+    assert httpx.get(jupyter, headers={"Authorization": f"token {link.partition('token=')[2]}"}).status_code == 200
+    assert link in home.run("status").out
     services = httpx.get(f"http://127.0.0.1:{home.environment['API_PORT']}/services").json()["services"]
     assert {service["name"]: service["healthy"] for service in services} == dict.fromkeys(
         ("Airflow", "MLflow", "JupyterLab", "API"), True
@@ -183,7 +185,8 @@ def check_nothing_new(home: Home, loans: Path) -> None:
 def check_retrain(home: Home, loans: Path) -> None:
     """As somebody does it through Airflow's REST API."""
     api = f"http://127.0.0.1:{home.environment['API_PORT']}"
-    airflow = AirflowClient(f"http://127.0.0.1:{home.environment['AIRFLOW_PORT']}", "airflow", "airflow")
+    password = (home.folder / "secrets" / "airflow_password").read_text()
+    airflow = AirflowClient(f"http://127.0.0.1:{home.environment['AIRFLOW_PORT']}", "airflow", password)
     airflow.trigger("loan_approval.load_raw_data", {"source": str(loans)})
     airflow.close()
 

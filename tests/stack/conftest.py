@@ -58,7 +58,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def stack_with_tensorflow(stack: Stack) -> Stack:
     """The platform with the image that models of pictures are trained in, as `make images-tensorflow` builds it."""
-    Stack({**stack.environment, "STEPS_EXTRA": "-tensorflow"}).compose("build", "guard", show=True)
+    Stack({**stack.environment, "STEPS_EXTRA": "-tensorflow"}).compose("build", "secrets", show=True)
     return stack
 
 

@@ -38,6 +38,7 @@ class Stack:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
         self.project = environment["COMPOSE_PROJECT_NAME"]
+        self._secrets: dict[str, str] = {}
 
     def compose(self, *arguments: str, show: bool = False, stdin: str = "") -> str:
         """Runs compose; what it says is the answer, or is shown as it comes."""
@@ -47,6 +48,13 @@ class Stack:
             command, check=True, text=True, cwd=REPOSITORY, env=self.environment, input=stdin, **streams
         )
         return done.stdout or ""
+
+    def secret(self, name: str) -> str:
+        """A secret that was made for this platform, by the name of its setting."""
+        if name not in self._secrets:
+            command = ["run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "cat", "secrets", f"/secrets/all/{name}"]
+            self._secrets[name] = self.compose(*command)
+        return self._secrets[name]
 
     def url(self, name: str) -> str:
         """Where a service answers, by the name of its port's variable."""
@@ -95,7 +103,8 @@ class Stack:
     def airflow(self) -> Iterator[httpx.Client]:
         """Airflow's REST API, logged in."""
         with httpx.Client(base_url=self.url("AIRFLOW_PORT"), trust_env=False, timeout=60) as client:
-            answer = client.post("/auth/token", json={"username": "airflow", "password": "airflow"})
+            login = {"username": "airflow", "password": self.secret("airflow_password")}
+            answer = client.post("/auth/token", json=login)
             client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
             yield client
 
@@ -141,12 +150,12 @@ class Stack:
             "AWS_ENDPOINT_URL": "http://minio:9000",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "data",
-            "AWS_SECRET_ACCESS_KEY": "modelyard-data",
+            "AWS_SECRET_ACCESS_KEY": self.secret("data_s3_secret_key"),
             **environment,
         }
         mounted = ["--volume", f"{use_cases}:/use-cases:ro", "--env", "USE_CASES_PATH=/use-cases"] if use_cases else []
         given = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
-        image = self.compose("config", "--images", "guard").strip()
+        image = self.compose("config", "--images", "secrets").strip()
         command = ["docker", "run", "--rm", f"--network={self.project}_default", *mounted, *given, image, *arguments]
         return subprocess.run(command, check=False, capture_output=True, text=True)
 
@@ -161,7 +170,7 @@ class Stack:
         return Minio(
             endpoint=f"127.0.0.1:{self.environment['MINIO_PORT']}",
             access_key=user,
-            secret_key=f"modelyard-{user}",
+            secret_key=self.secret(f"{user}_s3_secret_key"),
             secure=False,
         )
 

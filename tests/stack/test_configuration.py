@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.logins import KNOWN_SECRETS
 from tests.stack.platform_in_containers import REPOSITORY
 
 pytestmark = pytest.mark.stack
@@ -54,7 +55,7 @@ def test_without_any_change_it_is_a_laptops_platform(clone: Path, command: tuple
     found = services(clone, command)
     assert port(found["api"]) == ("127.0.0.1", "8086")
     assert found["airflow-scheduler"]["environment"]["STEP_RUNNER"] == "docker"
-    assert found["guard"]["environment"]["AIRFLOW_PASSWORD"] == "airflow"
+    assert found["secrets"]["environment"]["AIRFLOW_PASSWORD"] == ""
 
 
 @both_commands
@@ -75,7 +76,7 @@ def test_the_shell_wins_over_both_files(clone: Path, command: tuple[str, ...]) -
     (clone / "secrets.env").write_text("AIRFLOW_PASSWORD=of-the-file\n", encoding="utf-8")
     found = services(clone, command, API_PORT="9087", AIRFLOW_PASSWORD="of-the-shell")
     assert port(found["api"])[1] == "9087"
-    assert found["airflow-init"]["environment"]["AIRFLOW_PASSWORD"] == "of-the-shell"
+    assert found["secrets"]["environment"]["AIRFLOW_PASSWORD"] == "of-the-shell"
 
 
 @both_commands
@@ -84,11 +85,13 @@ def test_secrets_of_ones_own_replace_every_default(clone: Path, command: tuple[s
     file = clone / "secrets.env"
     assert file.stat().st_mode & 0o777 == 0o600
     own = dict(line.split("=", 1) for line in file.read_text().splitlines())
-    found = services(clone, command)["guard"]["environment"]
+    found = services(clone, command)["secrets"]["environment"]
     file.unlink()
-    defaults = services(clone, command)["guard"]["environment"]
+    defaults = services(clone, command)["secrets"]["environment"]
     assert found.items() >= own.items()
-    assert {name for name in found if found[name] == defaults[name]} == {"BIND_ADDRESS"}
+    known = {name for name, value in found.items() if value in KNOWN_SECRETS and name.endswith("_PASSWORD")}
+    assert known == set()
+    assert {name for name in own if defaults[name] in KNOWN_SECRETS} == set(own)
 
 
 def test_a_folder_of_use_cases_is_one_of_this_folder_also_without_a_slash(clone: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_bucket_that_is_not_there_is_a_sentence_that_names_it(first_loop: Stac
 def no_room_for_artifacts(first_loop: Stack) -> Iterator[MinioAdmin]:
     admin = MinioAdmin(
         endpoint=f"127.0.0.1:{first_loop.environment['MINIO_PORT']}",
-        credentials=StaticProvider("modelyard", "modelyard-minio"),
+        credentials=StaticProvider("modelyard", first_loop.secret("minio_root_password")),
         secure=False,
     )
     admin.bucket_quota_set("mlflow", QUOTA_BYTES)

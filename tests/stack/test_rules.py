@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from modelyard.settings import STEP_SETTINGS, Secrets
+from modelyard.compose.make_secrets import files_by_service
+from modelyard.settings import SECRETS_FOLDER, STEP_SETTINGS, DatabasePasswords, Logins
 from modelyard.usecase import find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def mentions(service: dict[str, Any]) -> set[str]:
 def test_what_runs_once_is_what_sets_the_platform_up_and_commands() -> None:
     commands = {name for name, service in SERVICES.items() if service.get("profiles") == ["commands"]}
     assert commands == {"new"}
-    assert {"guard", "migrate", "upload", "airflow-init"} | commands == ONCE
+    assert {"secrets", "migrate", "upload", "airflow-init"} | commands == ONCE
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
@@ -47,7 +48,7 @@ def test_every_dependency_has_the_condition_that_fits(name: str) -> None:
         assert how == {"condition": wanted}, other
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"guard"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"secrets"}))
 def test_nothing_starts_before_the_secrets_are_checked(name: str) -> None:
     seen: set[str] = set()
     waiting = [name]
@@ -55,7 +56,7 @@ def test_nothing_starts_before_the_secrets_are_checked(name: str) -> None:
         before = SERVICES[waiting.pop()].get("depends_on", {})
         waiting += set(before) - seen
         seen |= set(before)
-    assert "guard" in seen
+    assert "secrets" in seen
 
 
 def test_ports_are_published_on_the_address_of_the_settings() -> None:
@@ -65,14 +66,15 @@ def test_ports_are_published_on_the_address_of_the_settings() -> None:
 
 
 def test_every_default_is_the_one_that_is_documented() -> None:
-    secrets = {name.upper(): field.default for name, field in Secrets.model_fields.items()}
+    secrets = {name.upper(): field.default for name, field in DatabasePasswords.model_fields.items()}
+    made = {name.upper() for name in Logins.model_fields}
     # Empty there: what is meant without Docker is another.
     without_default = {"API_KEY", "API_KEYS", "STEPS_EXTRA"}
     differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "OBJECTS_URL", "USE_CASES_PATH", "API_LOG_FORMAT"}
     for name, default in VARIABLE.findall(TEXT):
         if name in secrets:
             assert default == secrets[name], name
-        elif name in without_default:
+        elif name in without_default | made:
             assert default == "", name
         elif name in differ:
             assert CONFIG[name] == "", name
@@ -80,31 +82,56 @@ def test_every_default_is_the_one_that_is_documented() -> None:
             assert CONFIG[name] == default, name
 
 
-def test_every_service_has_the_secrets_that_it_needs_and_no_other() -> None:
-    secrets = {name.upper() for name in Secrets.model_fields}
-    airflow = {"AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "AIRFLOW_DATABASE_PASSWORD"}
-    passwords = {name for name in secrets if name.endswith("_PASSWORD")}
-    found = {name: mentions(service) & secrets for name, service in SERVICES.items()}
+def test_every_service_has_the_passwords_that_it_needs_and_no_other() -> None:
+    passwords = {name.upper() for name in DatabasePasswords.model_fields}
+    made = {name.upper() for name in Logins.model_fields}
+    found = {name: mentions(service) & (passwords | made) for name, service in SERVICES.items()}
     assert {name: names for name, names in found.items() if names} == {
-        "guard": secrets,
+        "secrets": passwords | made,
         "postgres": {"POSTGRES_PASSWORD"},
-        "migrate": passwords - {"MINIO_ROOT_PASSWORD", "AIRFLOW_PASSWORD"},
-        "minio": {"MINIO_ROOT_PASSWORD"},
-        "upload": {"MINIO_ROOT_PASSWORD", "MLFLOW_S3_SECRET_KEY", "DATA_S3_SECRET_KEY"},
-        "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_S3_SECRET_KEY"},
-        "airflow-init": airflow | {"AIRFLOW_PASSWORD"},
-        "airflow-apiserver": airflow,
-        "airflow-dag-processor": airflow,
-        "airflow-scheduler": airflow | {"PIPELINE_PASSWORD", "DATA_S3_SECRET_KEY"},
+        "migrate": passwords,
+        "mlflow": {"MLFLOW_DATABASE_PASSWORD"},
+        "airflow-init": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-apiserver": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-dag-processor": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-scheduler": {"AIRFLOW_DATABASE_PASSWORD", "PIPELINE_PASSWORD"},
         "api": {"API_PASSWORD"},
         "api-replica": {"API_PASSWORD"},
-        "jupyter": {"EXPLORER_PASSWORD", "DATA_S3_SECRET_KEY", "JUPYTER_TOKEN"},
+        "jupyter": {"EXPLORER_PASSWORD"},
     }
+
+
+def test_every_service_has_the_files_of_its_own_secrets_and_of_no_other() -> None:
+    folder = SECRETS_FOLDER.as_posix()
+    volumes = {
+        name: [v for v in service.get("volumes", []) if "secrets" in str(v)] for name, service in SERVICES.items()
+    }
+    reading = {
+        "airflow-init": "airflow",
+        "airflow-scheduler": "steps",
+        "jupyter": "jupyter",
+        "minio": "minio",
+        "mlflow": "mlflow",
+        "upload": "upload",
+    }
+    handed_over = files_by_service(dict.fromkeys(Logins.model_fields, "a secret"))
+    writing = ["secrets:/secrets/all", *(f"secrets-{name}:/secrets/{name}" for name in handed_over)]
+    wanted = {name: [f"secrets-{one}:{folder}:ro"] for name, one in reading.items()} | {"secrets": writing}
+    assert {name: each for name, each in volumes.items() if each} == wanted
+    assert set(reading.values()) == set(handed_over)
+
+
+def test_what_is_given_as_a_file_is_read_from_where_it_lies() -> None:
+    files = files_by_service(dict.fromkeys(Logins.model_fields, "a secret"))
+    named = {Path(path) for path in re.findall(r"_(?:PASSWORD|TOKEN|CREDENTIALS)_FILE: (\S+)", TEXT)}
+    assert {path.parent for path in named} == {SECRETS_FOLDER}
+    assert {path.name for path in named} <= {name for each in files.values() for name in each}
 
 
 def test_the_scheduler_has_every_setting_of_a_step() -> None:
     given = set(SERVICES["airflow-scheduler"]["environment"])
-    assert {name.upper() for name in STEP_SETTINGS} <= given
+    handed_over = files_by_service(dict.fromkeys(Logins.model_fields, "a secret"))["steps"]
+    assert {name.lower() for name in given} | set(handed_over) >= STEP_SETTINGS
 
 
 def test_a_step_may_run_in_the_image_of_any_extra_and_in_no_other() -> None:

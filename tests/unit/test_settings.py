@@ -6,7 +6,8 @@ import pytest
 
 from modelyard.errors import BadInput
 from modelyard.settings import (
-    Secrets,
+    DatabasePasswords,
+    Logins,
     Settings,
     reach_this_machine_directly,
     read_settings,
@@ -40,15 +41,20 @@ def test_config_env_documents_every_setting_and_every_value_that_compose_uses_an
 
 def test_no_secret_stands_in_config_env() -> None:
     """There it would win over secrets.env when compose is told to read the file."""
-    secrets = {name for name, field in {**Settings.model_fields, **Secrets.model_fields}.items() if not field.repr}
+    secrets = {
+        name
+        for name, field in {**Settings.model_fields, **DatabasePasswords.model_fields, **Logins.model_fields}.items()
+        if not field.repr
+    }
     assert set(documented()) & secrets == {"raw_database_url", "clean_database_url", "mlflow_tracking_uri"}
     assert not any(documented()[name] for name in secrets & set(documented()))
 
 
 def test_the_defaults_of_secrets_are_documented() -> None:
-    defaults = {name: field.default for name, field in Secrets.model_fields.items()}
+    defaults = {name: field.default for name, field in DatabasePasswords.model_fields.items()}
+    made = dict.fromkeys(Logins.model_fields, "")
     own = {"api_key": "", "api_keys": "", "aws_access_key_id": "", "aws_secret_access_key": ""}
-    assert documented_secrets() == {**defaults, **own}
+    assert documented_secrets() == {**defaults, **made, **own}
 
 
 def test_every_setting_in_config_env_has_words_above_it() -> None:

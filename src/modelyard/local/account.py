@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import BadInput
+from modelyard.home import let_others_pass
 from modelyard.local import user_namespace
 
 LOGGER = logging.getLogger(__name__)
@@ -57,13 +58,14 @@ class Account:
             os.chown(each, self.uid, self.gid, follow_symlinks=False)
 
 
-def choose_account(folder: Path, program: Path, log: Path) -> Account:
+def choose_account(home: Path, folder: Path, program: Path, log: Path) -> Account:
     """Whom to run as, so that a program which refuses root can write into a folder of ours.
 
     An ordinary user stays what he is. Root becomes the folder's owner if that is not root, else an ordinary user in a
     user namespace, where its files stay root's; where no such namespace can be made, the user nobody.
 
     Args:
+        home: The folder of all local state, which holds `folder` and `log`; the user nobody may pass through it then.
         folder: What the program keeps its files in; it exists.
         program: The program.
         log: The file that it writes its log into.
@@ -80,6 +82,7 @@ def choose_account(folder: Path, program: Path, log: Path) -> Account:
     inside = _in_namespace(nobody)
     if inside.run([program, "--version"]).returncode == 0:
         return inside
+    let_others_pass(home, log.parent)
     for needed in (folder, program, log):
         _check_that_others_may_enter(needed)
     LOGGER.info("no user namespace can be made here: Postgres runs as the user %s", ORDINARY_USER)

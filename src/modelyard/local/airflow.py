@@ -89,6 +89,11 @@ def _configuration(
             "simple_auth_manager_users": f"{settings.airflow_user}:admin",
             "simple_auth_manager_passwords_file": str(_passwords(settings)),
         },
+        # Airflow gives its logs a mode of its own, whatever the umask is.
+        "logging": {
+            "file_task_handler_new_folder_permissions": "0o700",
+            "file_task_handler_new_file_permissions": "0o600",
+        },
         "database": {"sql_alchemy_conn": postgres.url("airflow", role="airflow")},
         "api": {
             "host": settings.bind_address,

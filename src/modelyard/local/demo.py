@@ -18,7 +18,7 @@ from modelyard.local.airflow import AirflowClient
 from modelyard.local.loop import Loop
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.progress import Progress
-from modelyard.local.runtime import DEMO_PROCESSES, Ports, holder_of, local_platform, services_of
+from modelyard.local.runtime import DEMO_PROCESSES, Ports, holder_of, local_platform, services_of, with_logins
 from modelyard.local.story import Prediction, Story, facts, show
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
@@ -69,6 +69,7 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None, profile
     file = settings.home / "demo.json"
     file.unlink(missing_ok=True)
     try:
+        settings = with_logins(settings)
         use_case, where = find_use_case(use_case_name, settings.use_cases_path), _absolute(source)
         use_case = use_case.in_profile(profile or (None if source else use_case.sample))
         with _stage(settings, progress) as stage:
@@ -134,7 +135,7 @@ def _connected(
     settings: Settings, postgres: Postgres, ports: Ports, parsed_since: str, check: Callable[[], None]
 ) -> Iterator[Stage]:
     urls = {service.name: service.url for service in services_of(settings, ports)}
-    client = AirflowClient(urls["Airflow"], settings.airflow_user, settings.airflow_password)
+    client = AirflowClient(urls["Airflow"], settings.airflow_user, settings.airflow_password or "")
     with closing(client):
         yield Stage(postgres, client, urls["API"], settings.api_key, parsed_since, check)
 

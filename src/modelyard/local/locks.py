@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from modelyard.errors import BadInput
+from modelyard.home import open_home
 
 
 def run_folder(home: Path) -> Path:
@@ -13,9 +14,9 @@ def run_folder(home: Path) -> Path:
     Raises:
         BadInput: The home cannot hold it.
     """
-    folder = home / "run"
+    folder = open_home(home) / "run"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
     return folder

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -32,9 +33,11 @@ from modelyard.local.runtime import (
     local_platform,
     repository,
     services_of,
+    with_logins,
 )
 from modelyard.local.shared import stop_unused, wait_until
 from modelyard.local.tracking import MlflowProcesses, running_mlflow
+from modelyard.logins import is_loopback
 from modelyard.settings import Settings, child_environment, read_settings, settings_environment
 
 STOP_SECONDS = 120
@@ -47,12 +50,14 @@ def up_local(settings: Settings) -> None:
     """Starts the platform in the background, waits until all of it answers, and shows where.
 
     Raises:
-        BadInput: A port is in use, or a demo runs in this home. Nothing was started.
+        BadInput: A port is in use, a login is known to everybody, or a demo runs in this home. Nothing was started.
         StepFailed: Something does not start; the message names it and its log. Nothing is left running.
     """
     holder = holder_of(settings.home)
     if holder is None:
+        with_logins(settings)
         _check_ports(settings)
+        _warn_of_open_services(settings)
         _say("starting the platform, which takes about half a minute")
         _start(settings)
     elif holder.kind == "demo":
@@ -89,7 +94,7 @@ def services_now(settings: Settings) -> list[tuple[Service, str | None]]:
     holder = holder_of(settings.home)
     if holder is None or holder.kind == "demo":
         return []
-    return [(service, service.trouble()) for service in services_of(settings, holder.ports)]
+    return [(service, service.trouble()) for service in services_of(with_logins(settings), holder.ports)]
 
 
 def hold() -> None:
@@ -98,6 +103,7 @@ def hold() -> None:
     signal.signal(signal.SIGTERM, _exit)
     ports = Ports.configured(settings)
     try:
+        settings = with_logins(settings)
         with local_platform(settings, "platform", ports, PLATFORM_PROCESSES, Progress()) as platform:
             while True:
                 platform.processes.check()
@@ -109,6 +115,19 @@ def hold() -> None:
 
 def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
+
+
+def show_logins(logins: Mapping[str, str]) -> None:
+    """Prints how people get in, a line for each service; outside of a table, which would cut a secret off."""
+    for name, login in logins.items():
+        if login:
+            print(f"log into {name}: {login}")  # noqa: T201 (for people)
+
+
+def _warn_of_open_services(settings: Settings) -> None:
+    if not is_loopback(settings.bind_address) and not settings.api_keys:
+        address = settings.bind_address
+        _say(f"BIND_ADDRESS={address}: API and frontend answer whoever reaches them; API_KEYS asks for a key")
 
 
 def _check_ports(settings: Settings) -> None:
@@ -176,11 +195,13 @@ def _has_ended(process: psutil.Process) -> bool:
 
 def _show(settings: Settings) -> None:
     table = Table(title="Modelyard")
-    for column in ("service", "address", "login", "health"):
+    for column in ("service", "address", "health"):
         table.add_column(column)
-    for service, trouble in services_now(settings):
-        table.add_row(service.name, service.url, service.login, trouble or "healthy")
+    services = services_now(settings)
+    for service, trouble in services:
+        table.add_row(service.name, service.url, trouble or "healthy")
     Console(soft_wrap=True).print(table)
+    show_logins({service.name: service.login for service, _ in services})
     _say(f"logs are in {settings.home / 'logs'}; `make down-local` stops it")
 
 

@@ -100,6 +100,7 @@ class PostgresServer:
     name = "postgres"
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._folder = home / "postgres"
         self._data = self._folder / "data"
         self._log = home / "logs" / "postgres.log"
@@ -141,7 +142,7 @@ class PostgresServer:
     @cached_property
     def _account(self) -> Account:
         folder = self._data if self.exists() else self._folder
-        return choose_account(folder, _program("postgres"), self._log)
+        return choose_account(self._home, folder, _program("postgres"), self._log)
 
     def _initialize(self) -> None:
         """Makes the data folder: under another name first, so that a half-made one is never taken for it."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import modelyard
 from modelyard.errors import BadInput, StepFailed
+from modelyard.home import open_home
 from modelyard.local.airflow import (
     airflow_environment,
     airflow_trouble,
@@ -29,6 +30,7 @@ from modelyard.local.processes import ProcfileProcesses, free_ports
 from modelyard.local.progress import Progress
 from modelyard.local.shared import shared
 from modelyard.local.tracking import embedded_mlflow
+from modelyard.logins import check_secrets, keep_secret
 from modelyard.settings import PlatformService, Settings, child_environment, settings_environment
 
 AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
@@ -47,6 +49,8 @@ PURPOSES = {
 }
 
 LOCK = "platform.lock"
+# The folder in a home with a file for each of its logins.
+SECRETS = "secrets"
 HEALTHY_SECONDS = 240
 HEALTH_REQUEST_SECONDS = 5
 POLL_SECONDS = 0.25
@@ -107,7 +111,7 @@ class Service(NamedTuple):
         setting: What chooses its port.
         url: Where it answers.
         health_paths: What of it answers 200 when it can work; the last one says more about Airflow.
-        login: What a person needs to get in.
+        login: How a person gets in: user and password, or a link; empty: without.
         log: Where it writes what it does.
     """
 
@@ -155,17 +159,18 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
     """The services that people and programs talk to.
 
     Args:
-        settings: Address, logins and home.
+        settings: Address and home, with logins where they are to be shown.
         ports: Where they answer.
         processes: Which processes of the Procfile run.
     """
     host = reachable(settings.bind_address)
     airflow_login = f"{settings.airflow_user} / {settings.airflow_password}"
+    jupyter_login = f"http://{host}:{ports.jupyter}/lab?token={settings.jupyter_token}"
     known = (
         ("frontend", "Frontend", host, ports.frontend, ("/_stcore/health",), ""),
         ("airflow-api-server", "Airflow", host, ports.airflow, AIRFLOW_HEALTH, airflow_login),
         ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, ("/health",), ""),
-        ("jupyter", "JupyterLab", host, ports.jupyter, ("/api",), f"token {settings.jupyter_token}"),
+        ("jupyter", "JupyterLab", host, ports.jupyter, ("/api",), jupyter_login),
         ("api", "API", host, ports.api, ("/live",), ""),
     )
     return [
@@ -181,6 +186,18 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
         for process, name, address, port, paths, login in known
         if process in (*processes, "mlflow")
     ]
+
+
+def with_logins(settings: Settings) -> Settings:
+    """The settings with the logins of their home where none are given: made at its first start, and kept.
+
+    Raises:
+        BadInput: A login that was given is known to everybody.
+    """
+    given = {"airflow_password": settings.airflow_password, "jupyter_token": settings.jupyter_token}
+    check_secrets(settings.bind_address, given, {})
+    folder = open_home(settings.home) / SECRETS
+    return settings.model_copy(update={name: keep_secret(folder, name, secret) for name, secret in given.items()})
 
 
 def repository() -> Path:
@@ -213,7 +230,7 @@ def local_platform(
     """Starts the services of a home, all at the same time, and stops them at the end.
 
     Args:
-        settings: Home, addresses and logins; the processes get the same.
+        settings: Home, addresses and logins (`with_logins`); the processes get the same.
         kind: Whether they are there to stay, or for a demo.
         ports: Where the services answer.
         processes: Which processes of the Procfile run.
@@ -256,8 +273,13 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
     """The environment of the processes: these settings, and where they find each other."""
     inherited = child_environment({})
     jupyter = settings.home / "jupyter"
+    # Airflow has its password in a file of its own; JupyterLab reads the one that is named here.
+    common = settings.model_copy(update={"airflow_password": None, "jupyter_token": None})
     changes = {
-        **settings_environment(settings),
+        **settings_environment(common),
+        "AIRFLOW_PASSWORD": "",
+        "JUPYTER_TOKEN": "",
+        "JUPYTER_TOKEN_FILE": str(settings.home / SECRETS / "jupyter_token"),
         "RAW_DATABASE_URL": postgres.url("raw_data"),
         "CLEAN_DATABASE_URL": postgres.url("clean_data"),
         "API_RAW_DATABASE_URL": postgres.url("raw_data", role="api"),

@@ -3,13 +3,14 @@
 from contextlib import ExitStack
 
 import typer
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
 from modelyard.contract import Frozen
 from modelyard.errors import BadInput
-from modelyard.local.platform import services_now
+from modelyard.local.platform import services_now, show_logins
 from modelyard.local.postgres import Postgres, PostgresServer
 from modelyard.local.services import stores
 from modelyard.local.tracking import running_mlflow
@@ -27,11 +28,13 @@ class ServiceStatus(Frozen):
     Attributes:
         name: Its name for people.
         url: Where it answers.
+        login: How a person gets in; not part of what programs read.
         trouble: What keeps it from working; None: nothing.
     """
 
     name: str
     url: str
+    login: str = Field(exclude=True, repr=False)
     trouble: str | None
 
 
@@ -98,7 +101,7 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
 def platform_status(settings: Settings) -> PlatformStatus:
     """How the platform stands. The embedded database is started for the asking if it does not run."""
     services = tuple(
-        ServiceStatus(name=service.name, url=service.url, trouble=trouble)
+        ServiceStatus(name=service.name, url=service.url, login=service.login, trouble=trouble)
         for service, trouble in services_now(settings)
     )
     return PlatformStatus(home=str(settings.home), services=services, use_cases=_use_cases(settings))
@@ -140,6 +143,7 @@ def _print(found: PlatformStatus) -> None:
     if not found.services:
         services.add_row("nothing runs", "", "`make up-local` starts it")
     console.print(services)
+    show_logins({service.name: service.login for service in found.services})
     use_cases = Table("use case", "in production", "raw", "rejected", "clean", "predictions", title="Use cases")
     for use_case in found.use_cases:
         counts = [str(use_case.rows[name]) for name in ("raw", "rejected", "clean", "predictions")]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from modelyard.errors import NothingToWorkOn, ServiceUnavailable
+from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
@@ -84,7 +85,7 @@ def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: st
         tracking_uri: Address of the tracking server; None: the step uses none.
     """
     raw, clean = make_engine(raw_url), make_engine(clean_url)
-    objects_url = settings.objects_url or str(settings.home / "objects")
+    objects_url = settings.objects_url or str(open_home(settings.home) / "objects")
     if "://" in objects_url:
         # Only here: its library costs a step that has no pictures a tenth of a second.
         from modelyard.sources.object_store import use_object_store
