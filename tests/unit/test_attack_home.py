@@ -74,7 +74,7 @@ def check_that_nobody_reads(home: Path) -> None:
     (home / "logs").mkdir()
     (home / "logs" / "api.log").write_text("what somebody asked")
     let_others_pass(home, home / "logs")
-    for attempt in (["/bin/ls", home], ["/bin/cat", home / "logs" / "api.log"]):
+    for attempt in (["/bin/ls", str(home)], ["/bin/cat", str(home / "logs" / "api.log")]):
         done = subprocess.run(attempt, check=False, capture_output=True, text=True, user="nobody")
         assert "Permission denied" in done.stderr
     assert open_home(home).stat().st_mode & 0o011
