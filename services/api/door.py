@@ -1,4 +1,4 @@
-"""Where every request comes in: how many may be under way, who may ask, and the short way to predictions."""
+"""Where every request comes in: by what name, from whom, how many at a time, and the short way to predictions."""
 
 import hashlib
 import hmac
@@ -7,9 +7,10 @@ import logging
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from modelyard.hosts import REFUSAL, AllowedHosts
 from modelyard.settings import Settings
 from services.api import metrics
-from services.api.errors import NotAllowed, Overloaded, RequestError, answer_to
+from services.api.errors import ForeignHost, NotAllowed, Overloaded, RequestError, answer_to
 from services.api.incoming import PATH
 from services.api.predictions import predict
 from services.api.service import Service
@@ -40,6 +41,7 @@ class Door:
         self.app = app
         self._traffic = traffic
         self._limit = settings.api_concurrency_limit
+        self._hosts = AllowedHosts(settings.host_names)
         self._keys = [key.strip().lower().encode() for key in settings.api_keys.split(",") if key]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +49,8 @@ class Door:
         send = passing_on(scope, send)
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
+        elif not self._hosts.allow(scope["headers"]):
+            await _refuse(ForeignHost(REFUSAL), scope, receive, send)
         elif self._keys and not self._is_allowed(scope):
             sentence = "this API answers only requests with a key, in the header X-API-Key or Authorization: Bearer"
             await _refuse(NotAllowed(sentence), scope, receive, send)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from modelyard.errors import ModelyardError
+from modelyard.hosts import STATUS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -91,6 +92,13 @@ class FromAnotherSite(RequestError):
 
     status = 403
     outcome = "not_allowed"
+
+
+class ForeignHost(RequestError):
+    """The request is meant for a host of another name."""
+
+    status = STATUS.value
+    outcome = "foreign_host"
 
 
 class UnusableRequest(RequestError):

@@ -1,27 +1,29 @@
 """`python -m services.frontend` runs the frontend until it is told to stop."""
 
-import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+
+from starlette.middleware import Middleware
+from streamlit.starlette import App
 
 from modelyard.errors import ModelyardError
+from modelyard.hosts import AllowedHosts, HostCheck
 from modelyard.settings import read_settings
 
 SCRIPT = Path(__file__).with_name("app.py")
 
 
-def main() -> NoReturn:
-    """Becomes Streamlit's server."""
+def main() -> int:
+    """Serves until it is told to stop; returns the exit code."""
     try:
         settings = read_settings()
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
-    options = [f"--server.address={settings.bind_address}", f"--server.port={settings.frontend_port}"]
-    # As a process of its own name and signals: whoever started this one stops Streamlit.
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options])  # noqa: S606
+        return error.exit_code
+    app = App(SCRIPT, middleware=[Middleware(HostCheck, AllowedHosts(settings.host_names))])
+    app.run(config={"server.address": settings.bind_address, "server.port": settings.frontend_port})
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelyard.errors import BadInput
+from modelyard.hosts import split_names
 
 Port = int
 # What a step reads of the settings.
@@ -71,6 +72,11 @@ def _check_hashes(text: str) -> str:
     # A key as it is would lock everybody out, and a comma alone would let everybody in.
     if text and not all(re.fullmatch("[0-9a-fA-F]{64}", each.strip()) for each in text.split(",")):
         raise ValueError("must be SHA-256 hashes of 64 hexadecimal digits, separated by commas")
+    return text
+
+
+def _check_names(text: str) -> str:
+    split_names(text)
     return text
 
 
@@ -153,6 +159,7 @@ class Settings(BaseSettings):
     more_services: PlatformServices = {}
 
     bind_address: str = "127.0.0.1"
+    allowed_hosts: Annotated[str, AfterValidator(_check_names)] = ""
     airflow_port: Port = Field(default=8080, ge=1, le=65535)
     mlflow_port: Port = Field(default=8083, ge=1, le=65535)
     jupyter_port: Port = Field(default=8085, ge=1, le=65535)
@@ -166,6 +173,11 @@ class Settings(BaseSettings):
     def body_limit(self, *, files: bool) -> int:
         """How many bytes the body of a request may have, by whether it may be a file."""
         return self.api_picture_limit_bytes if files else self.api_body_limit_bytes
+
+    @property
+    def host_names(self) -> list[str]:
+        """The names by which the services may be reached, beside localhost, in lower case."""
+        return [*split_names(self.allowed_hosts), self.bind_address.lower()]
 
     @property
     def spool_folder(self) -> Path:

@@ -30,7 +30,7 @@ def test_what_is_secret_can_be_read_by_its_owner_alone(settings: Settings, postg
     folder = airflow_home(settings.home)
     folder.mkdir()
     (folder / "airflow.cfg").touch(mode=0o644)
-    configure_airflow(settings, postgres, 8080, Path("dags"))
+    configure_airflow(settings, postgres, 8080, Path("repository"))
     assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {
         "airflow.cfg": 0o600,
         "passwords.json": 0o600,
@@ -38,7 +38,7 @@ def test_what_is_secret_can_be_read_by_its_owner_alone(settings: Settings, postg
 
 
 def test_the_user_can_log_in_with_his_password(settings: Settings, postgres: Postgres) -> None:
-    configure_airflow(settings, postgres, 8080, Path("dags"))
+    configure_airflow(settings, postgres, 8080, Path("repository"))
     core = read_configuration(settings)["core"]
     assert core["simple_auth_manager_users"] == "ada:admin"
     assert json.loads(Path(core["simple_auth_manager_passwords_file"]).read_text()) == {"ada": "100% secret"}
@@ -51,7 +51,7 @@ def test_keys_are_made_once_for_a_home_and_differ_between_homes(
     other = read_settings(modelyard_home=tmp_path_factory.mktemp("other"))
     keys = []
     for each in (settings, settings, other):
-        configure_airflow(each, postgres, 8080, Path("dags"))
+        configure_airflow(each, postgres, 8080, Path("repository"))
         configuration = read_configuration(each)
         keys.append([configuration[section][name] for section, name in names])
     assert keys[0] == keys[1]
@@ -91,7 +91,7 @@ def test_airflows_database_is_migrated_once_and_again_when_it_was_removed(
     settings: Settings, without_airflow_database: Postgres
 ) -> None:
     postgres = without_airflow_database
-    configure_airflow(settings, postgres, 8080, Path("dags"))
+    configure_airflow(settings, postgres, 8080, Path("repository"))
     environment = airflow_environment(settings.home, {})
     assert migrate_airflow(settings.home, postgres, environment)
     assert not migrate_airflow(settings.home, postgres, environment)

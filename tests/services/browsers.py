@@ -29,15 +29,17 @@ needs_browser = pytest.mark.skipif(
 
 
 @contextmanager
-def running_frontend(api_url: str, folder: Path) -> Iterator[str]:
+def running_frontend(api_url: str, folder: Path, **variables: str) -> Iterator[str]:
     """Starts the frontend on a free port and ends it; where it answers.
 
     Args:
         api_url: The API that it shows.
         folder: Gets its log.
+        variables: More of its environment.
     """
     port = free_port()
-    environment = child_environment({"API_URL": api_url, "FRONTEND_PORT": str(port), "MODELYARD_HOME": str(folder)})
+    usual = {"API_URL": api_url, "FRONTEND_PORT": str(port), "MODELYARD_HOME": str(folder)}
+    environment = child_environment(usual | variables)
     output = folder / f"frontend-{port}.log"
     with output.open("wb") as log:
         process = subprocess.Popen(

@@ -21,6 +21,7 @@ PORTS = (
     "FRONTEND_PORT",
 )
 NEED_AN_ENGINE = {
+    "test_attack_hosts.py",
     "test_configuration.py",
     "test_outages.py",
     "test_own_use_case.py",

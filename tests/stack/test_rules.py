@@ -65,6 +65,19 @@ def test_ports_are_published_on_the_address_of_the_settings() -> None:
     assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:${") for port in ports)
 
 
+def test_what_people_reach_knows_its_names() -> None:
+    """MinIO and the balancer pass names on: the one checks keys, behind the other the API looks at the name."""
+    reached = {name for name, service in SERVICES.items() if service.get("ports")} - {"minio", "balancer"}
+    told = {
+        name: str(service["environment"]["ALLOWED_HOSTS"]).split(",")
+        for name, service in SERVICES.items()
+        if "ALLOWED_HOSTS" in service.get("environment", {})
+    }
+    assert set(told) == reached | {"api-replica"}
+    for name, names in told.items():
+        assert {name, "${PUBLIC_HOST:-127.0.0.1}", "${ALLOWED_HOSTS:-}"} <= set(names), name
+
+
 def test_every_default_is_the_one_that_is_documented() -> None:
     secrets = {name.upper(): field.default for name, field in DatabasePasswords.model_fields.items()}
     made = {name.upper() for name in Logins.model_fields}

@@ -51,14 +51,14 @@ def airflow_environment(home: Path, changes: Mapping[str, str]) -> dict[str, str
     return {name: value for name, value in environment.items() if not name.startswith(("AIRFLOW__", "_AIRFLOW__"))}
 
 
-def configure_airflow(settings: Settings, postgres: Postgres, port: int, dags: Path) -> None:
+def configure_airflow(settings: Settings, postgres: Postgres, port: int, repository: Path) -> None:
     """Writes Airflow's configuration and its user's password into the home, readable by nobody else.
 
     Args:
         settings: Home, address, user and password.
         postgres: Holds Airflow's database.
         port: Of its API server.
-        dags: The folder of the DAG files.
+        repository: Has the folders of DAG files and of plugins.
     """
     folder = airflow_home(settings.home)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def configure_airflow(settings: Settings, postgres: Postgres, port: int, dags: P
     known = ConfigParser(interpolation=None)
     known.read(file)
     written = ConfigParser(interpolation=None)
-    for section, values in _configuration(settings, postgres, port, dags, _keys(known)).items():
+    for section, values in _configuration(settings, postgres, port, repository, _keys(known)).items():
         # Airflow interpolates.
         written[section] = {name: value.replace("%", "%%") for name, value in values.items()}
     with _private(file) as stream:
@@ -76,14 +76,15 @@ def configure_airflow(settings: Settings, postgres: Postgres, port: int, dags: P
 
 
 def _configuration(
-    settings: Settings, postgres: Postgres, port: int, dags: Path, keys: Mapping[tuple[str, str], str]
+    settings: Settings, postgres: Postgres, port: int, repository: Path, keys: Mapping[tuple[str, str], str]
 ) -> Configuration:
     address = reachable(settings.bind_address)
     sections: dict[str, dict[str, str]] = {
         "core": {
             "executor": "LocalExecutor",
             "parallelism": str(PARALLEL_TASKS),
-            "dags_folder": str(dags),
+            "dags_folder": str(repository / "dags"),
+            "plugins_folder": str(repository / "plugins"),
             "load_examples": "False",
             "execution_api_server_url": f"http://{address}:{port}/execution/",
             "simple_auth_manager_users": f"{settings.airflow_user}:admin",

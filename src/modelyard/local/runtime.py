@@ -249,7 +249,8 @@ def local_platform(
         # Its place is before the processes, though another thread enters it later: they need it to their end.
         tracking = stack.enter_context(ExitStack())
         with ThreadPoolExecutor(1) as pool:
-            mlflow = pool.submit(tracking.enter_context, embedded_mlflow(home, postgres, ports.mlflow))
+            server = embedded_mlflow(home, postgres, ports.mlflow, settings.host_names)
+            mlflow = pool.submit(tracking.enter_context, server)
             honcho = stack.enter_context(_processes(settings, ports, processes, postgres, progress))
             _wait_until_healthy(services_of(settings, ports, processes), honcho, mlflow, progress)
         _write_facts(home, holder.model_copy(update={"healthy": True}))
@@ -261,7 +262,7 @@ def _processes(
     settings: Settings, ports: Ports, names: Sequence[str], postgres: Postgres, progress: Progress
 ) -> Iterator[ProcfileProcesses]:
     environment = _environment(settings, postgres, ports, names)
-    configure_airflow(settings, postgres, ports.airflow, repository() / "dags")
+    configure_airflow(settings, postgres, ports.airflow, repository())
     if migrate_airflow(settings.home, postgres, environment):
         progress.say("Airflow's database is migrated")
     honcho = ProcfileProcesses(settings.home, repository(), names, environment)

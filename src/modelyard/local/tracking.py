@@ -5,13 +5,14 @@ import http.client
 import logging
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from modelyard.errors import BadInput, StepFailed
+from modelyard.hosts import mlflow_variables
 from modelyard.local.postgres import Postgres
 from modelyard.local.processes import free_ports
 from modelyard.local.shared import error_line, said_since, shared, size_of, start_detached, wait_until
@@ -32,13 +33,16 @@ PORT_TAKEN = "address already in use"
 
 
 @contextmanager
-def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> Iterator[str]:
+def embedded_mlflow(
+    home: Path, postgres: Postgres, port: int | None = None, names: Sequence[str] = ()
+) -> Iterator[str]:
     """The MLflow server of a home: started if it does not run, stopped after the last user.
 
     Args:
         home: The folder of all local state, absolute.
         postgres: The home's running Postgres, which must be used for as long.
         port: The port to answer on; None: any, also that of a server which runs already.
+        names: Names by which it may be reached, beside localhost and addresses.
 
     Yields:
         The tracking URI.
@@ -48,7 +52,7 @@ def embedded_mlflow(home: Path, postgres: Postgres, port: int | None = None) -> 
         StepFailed: It does not start; the message names its log.
     """
     home = home.resolve()
-    server = _MlflowServer(home, postgres, port)
+    server = _MlflowServer(home, postgres, port, names)
     with shared(server, home):
         yield server.uri()
 
@@ -96,12 +100,13 @@ class MlflowProcesses:
 class _MlflowServer(MlflowProcesses):
     """The MLflow server of one home, to be shared."""
 
-    def __init__(self, home: Path, postgres: Postgres, port: int | None) -> None:
+    def __init__(self, home: Path, postgres: Postgres, port: int | None, names: Sequence[str]) -> None:
         super().__init__(home)
         self._folder = self._home / "mlflow"
         self._log = self._home / "logs" / "mlflow.log"
         self._database = postgres.url("mlflow", role="mlflow")
         self._wanted_port = port
+        self._names = names
 
     def uri(self) -> str:
         """The address of the running server.
@@ -152,6 +157,7 @@ class _MlflowServer(MlflowProcesses):
         log_size = size_of(self._log)
         changes = {
             MARK: str(self._home),
+            **mlflow_variables(self._names),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners would take 1 GB
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }

@@ -1,0 +1,1 @@
+"""The tracking server of the platform in containers."""
