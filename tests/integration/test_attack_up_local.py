@@ -83,6 +83,15 @@ def test_attack_a_page_without_the_token_is_not_let_in_by_its_origin(up: Up) -> 
         assert person.get("/api/kernels", params={"token": up.secret("jupyter_token")}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.evil.example"])
+@pytest.mark.parametrize("port", PORTS)
+def test_attack_a_name_that_is_pointed_at_this_machine_reaches_no_service(up: Up, port: str, host: str) -> None:
+    with up.client(port, Host=f"{host}:{up.environment[port]}") as page:
+        assert page.get("/").status_code in {403, 421}
+    with up.client(port, Host=f"localhost:{up.environment[port]}") as person:
+        assert person.get("/").status_code not in {403, 421}
+
+
 @pytest.mark.parametrize("password", sorted(KNOWN_SECRETS))
 def test_attack_no_default_password_logs_into_airflow(up: Up, password: str) -> None:
     with up.client("AIRFLOW_PORT") as page:
