@@ -49,21 +49,28 @@ def load(
     profile: Annotated[
         str | None, typer.Option(help="The profile of the use case that they are of; the next steps follow.")
     ] = None,
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="Take a source only where SOURCES_ALLOWED lets a run in Airflow.")
+    ] = False,
     run: PipelineRun = None,
 ) -> None:
     """Load records into the raw database: idempotent, bad ones quarantined."""
+    from modelyard.sources.locate import resolve
     from modelyard.sources.object_store import use_object_store
-    from modelyard.steps.load import chosen_records, keep_accepted, load
+    from modelyard.sources.reach import ANYWHERE
+    from modelyard.steps.load import chosen_records, keep_accepted, load, sources_of_runs
 
     use_object_store(read_settings())
 
     def step(declared: UseCase, platform: Platform, _: str) -> BaseModel:
         settings = platform.settings
-        found, where = chosen_records(declared, source, profile, settings.data_url, platform.raw)
-        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects)
+        chosen = resolve(source, settings.data_url) if source and restricted else source
+        found, where = chosen_records(declared, chosen, profile, settings.data_url, platform.raw)
+        reach = sources_of_runs(settings, found) if source and restricted else ANYWHERE
+        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects, reach)
         # Pictures are kept one by one.
         if settings.accepted_files_url and not found.has_pictures:
-            keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}")
+            keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}", reach)
         return result
 
     _run_step("load", use_case, run, step, tracking=False)
