@@ -178,6 +178,7 @@ def score(
     ],
     target: Annotated[str, typer.Option("--out", help="CSV file by path or URL, or a table such as raw_data.scores.")],
     log: Annotated[bool, typer.Option("--log", help="Add them to raw_data.predictions, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     run: PipelineRun = None,
 ) -> None:
     """Have the model in production score many records; after a kill the same command goes on."""
@@ -189,7 +190,7 @@ def score(
 
     def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
         with counting(f"scoring {source}", "records") as tell:
-            return score(found, platform, source, target, log=log, tell=tell)
+            return score(found, platform, source, target, log=log, tell=tell, force=force)
 
     _run_step("score", use_case, run, step)
 

@@ -3,8 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from modelyard.errors import BadInput
 
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
     problem: str = ""
 
 
-def open_regular(path: str) -> BinaryIO:
+def open_regular(path: str) -> BufferedReader:
     """Opens a regular file for reading.
 
     Args:
