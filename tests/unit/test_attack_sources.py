@@ -2,12 +2,9 @@
 
 import gzip
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -22,77 +19,17 @@ from modelyard.sources.web import is_public
 from modelyard.steps.load import sources_of_runs
 from modelyard.usecases.iris import USE_CASE as IRIS
 from tests.shops import shops
+from tests.web_server import TEXT, Server, serving
 
 SECRET = b"root:$6$secret:19000:0:99999:7:::\n"
-TEXT = b"id,age\n1,2\n"
 MEGABYTE = 1024**2
-
-
-class Server(ThreadingHTTPServer):
-    """A web server on this machine.
-
-    Attributes:
-        asked: The paths that it was asked for.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Gives a text at each path; `/to/URL` redirects to the URL, and `/endless` never ends."""
-
-    def do_GET(self) -> None:
-        cast(Server, self.server).asked.append(self.path)
-        if self.path.startswith("/to/"):
-            self.send_response(302)
-            self.send_header("Location", self.path.removeprefix("/to/"))
-            self.end_headers()
-        elif self.path == "/endless.csv":
-            self._send_without_end()
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(TEXT)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(TEXT)
-
-    do_HEAD = do_GET  # noqa: N815 (the name is the protocol's)
-
-    def _send_without_end(self) -> None:
-        # As if it were a piece of 11 bytes of a file that can be asked for in pieces.
-        self.send_response(206)
-        self.send_header("Content-Range", "bytes 0-10/11")
-        self.end_headers()
-        try:
-            while self.command == "GET":
-                self.wfile.write(b"1,2\n" * 50_000)
-        except OSError:
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[[], Server]]:
     """Starts a web server."""
     with ExitStack() as stack:
-
-        def start() -> Server:
-            server = stack.enter_context(Server())
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(server.shutdown)
-            return server
-
-        yield start
+        yield lambda: stack.enter_context(serving())
 
 
 @pytest.fixture
