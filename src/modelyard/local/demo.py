@@ -73,7 +73,7 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None, profile
         use_case, where = find_use_case(use_case_name, settings.use_cases_path), _absolute(source)
         use_case = use_case.in_profile(profile or (None if source else use_case.sample))
         # By way of Airflow, where not everybody may load everything. Whoever runs this may.
-        with granted(settings.home, where), _stage(settings, progress) as stage:
+        with _stage(settings, progress) as stage, granted(settings.home, where):
             story = _play(use_case, where, stage, progress)
             show(story)
             _write(file, json.dumps(facts(story), indent=2))
