@@ -61,6 +61,7 @@ def test_what_lies_in_an_allowed_folder_is_read_and_nothing_beside_it(data: Path
         f"{data}/../secret.csv",
         f"{data}/none/../../secret.csv",
         f"{data}2/a.csv",
+        f"simplecache::{data}/a.csv",
         "/proc/self/environ",
         f"/proc/self/root{tmp_path}/secret.csv",
         "/none",
