@@ -18,8 +18,9 @@ RETRIES = 3
 RETRY_DELAY = timedelta(seconds=30)
 
 LOAD = """Reads the records from the use case's source into `raw_data`. What is there already is not loaded again; bad
-records are kept apart with the reason. With the parameter `source`, another file or URL is loaded. Where a
-use case has a sample, that is loaded as long as its source was never there.
+records are kept apart with the reason. With the parameter `source`, another file or URL is loaded: a path below
+DATA_URL, or what SOURCES_ALLOWED names. Where a use case has a sample, that is loaded as long as its source was never
+there.
 
 Then starts the preprocessing."""
 PREPROCESS = """Makes a clean snapshot of the newest records, parted into train, validation and test, in `clean_data`.
@@ -92,7 +93,8 @@ def load_raw_data(settings: Settings, use_case: UseCase) -> DAG:
         params=load_params(use_case),
     ) as dag:
         options = [f"{{{{ '--{name}=' ~ params.{name} if params.{name} else '' }}}}" for name in load_params(use_case)]
-        step(settings, use_case, "load", options=options, updates=raw_data(use_case))
+        # Whoever may start a run chooses a source, and must not read whatever this machine may.
+        step(settings, use_case, "load", options=["--restricted", *options], updates=raw_data(use_case))
     return dag
 
 

@@ -49,21 +49,28 @@ def load(
     profile: Annotated[
         str | None, typer.Option(help="The profile of the use case that they are of; the next steps follow.")
     ] = None,
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="Take a source only where SOURCES_ALLOWED lets a run in Airflow.")
+    ] = False,
     run: PipelineRun = None,
 ) -> None:
     """Load records into the raw database: idempotent, bad ones quarantined."""
+    from modelyard.sources.locate import resolve
     from modelyard.sources.object_store import use_object_store
-    from modelyard.steps.load import chosen_records, keep_accepted, load
+    from modelyard.sources.reach import ANYWHERE
+    from modelyard.steps.load import chosen_records, keep_accepted, load, sources_of_runs
 
     use_object_store(read_settings())
 
     def step(declared: UseCase, platform: Platform, _: str) -> BaseModel:
         settings = platform.settings
-        found, where = chosen_records(declared, source, profile, settings.data_url, platform.raw)
-        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects)
+        chosen = resolve(source, settings.data_url) if source and restricted else source
+        found, where = chosen_records(declared, chosen, profile, settings.data_url, platform.raw)
+        reach = sources_of_runs(settings, found) if source and restricted else ANYWHERE
+        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects, reach)
         # Pictures are kept one by one.
         if settings.accepted_files_url and not found.has_pictures:
-            keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}")
+            keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}", reach)
         return result
 
     _run_step("load", use_case, run, step, tracking=False)
@@ -171,6 +178,7 @@ def score(
     ],
     target: Annotated[str, typer.Option("--out", help="CSV file by path or URL, or a table such as raw_data.scores.")],
     log: Annotated[bool, typer.Option("--log", help="Add them to raw_data.predictions, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     run: PipelineRun = None,
 ) -> None:
     """Have the model in production score many records; after a kill the same command goes on."""
@@ -182,7 +190,7 @@ def score(
 
     def step(found: UseCase, platform: Platform, _: str) -> BaseModel:
         with counting(f"scoring {source}", "records") as tell:
-            return score(found, platform, source, target, log=log, tell=tell)
+            return score(found, platform, source, target, log=log, tell=tell, force=force)
 
     _run_step("score", use_case, run, step)
 

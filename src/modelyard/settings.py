@@ -27,6 +27,8 @@ STEP_SETTINGS = {
     "accepted_files_url",
     "objects_url",
     "pretrained_weights",
+    "sources_allowed",
+    "sources_limit_mb",
     "aws_endpoint_url",
     "aws_default_region",
     "aws_access_key_id",
@@ -68,10 +70,23 @@ def _read_json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a setting that are separated by commas."""
+    return [each for part in text.split(",") if (each := part.strip())]
+
+
 def _check_hashes(text: str) -> str:
     # A key as it is would lock everybody out, and a comma alone would let everybody in.
     if text and not all(re.fullmatch("[0-9a-fA-F]{64}", each.strip()) for each in text.split(",")):
         raise ValueError("must be SHA-256 hashes of 64 hexadecimal digits, separated by commas")
+    return text
+
+
+def _check_sources(text: str) -> str:
+    if not all(re.fullmatch(r"/.*|s3://.*|https?://[^@]*", each) for each in listed(text)):
+        raise ValueError(
+            "must be absolute paths or URLs that begin with s3://, https:// or http://, separated by commas"
+        )
     return text
 
 
@@ -111,6 +126,8 @@ class Settings(BaseSettings):
     accepted_files_url: str | None = None
     objects_url: str | None = None
     pretrained_weights: str | None = None
+    sources_allowed: Annotated[str, AfterValidator(_check_sources)] = "https://"
+    sources_limit_mb: int = Field(default=10 * 1024, gt=0)
 
     aws_endpoint_url: str | None = None
     aws_default_region: str | None = None

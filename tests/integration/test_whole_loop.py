@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 LOANS = REPOSITORY / "data" / "loan_approval.csv"
 ROWS = 1500
 NOISE = 0.3
+ALLOWED = "allowed"
 WAIT_SECONDS = 300
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")
 
@@ -102,10 +103,13 @@ def as_they_are(records: list[list[str]]) -> list[str]:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home(tmp_path: Path) -> Iterator[Home]:
+    (tmp_path / ALLOWED).mkdir()
     with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         changes = {**ports, "MODELYARD_HOME": folder, "SCHEDULES_ENABLED": "false"}
+        # Not for the demo: whoever runs it may read what he may read.
+        changes["SOURCES_ALLOWED"] = str(tmp_path / ALLOWED)
         yield Home(Path(folder).resolve(), child_environment(changes))
 
 
@@ -124,7 +128,7 @@ def test_from_an_empty_folder_to_a_platform_that_is_retrained(home: Home, tmp_pa
     try:
         check_up(home)
         check_nothing_new(home, loans)
-        check_retrain(home, write_loans(tmp_path / "clean.csv", ROWS, as_they_are))
+        check_retrain(home, write_loans(tmp_path / ALLOWED / "clean.csv", ROWS, as_they_are))
         check_refusal(home, write_loans(tmp_path / "shuffled.csv", ROWS, shuffled))
         check_bad_input(home, tmp_path)
     finally:

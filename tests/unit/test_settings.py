@@ -9,9 +9,11 @@ from modelyard.settings import (
     DatabasePasswords,
     Logins,
     Settings,
+    listed,
     reach_this_machine_directly,
     read_settings,
     settings_environment,
+    step_environment,
 )
 
 CONFIG = Path(__file__).parents[2] / "config.env"
@@ -93,6 +95,17 @@ def test_keys_of_the_api_are_hashes(monkeypatch: pytest.MonkeyPatch, keys: str) 
     assert "a key as it is" not in str(caught.value)
     monkeypatch.setenv("API_KEYS", f"{'0' * 64}, {'aF' * 32}")
     assert read_settings().api_keys
+
+
+@pytest.mark.parametrize("sources", ["data", "https://,data", "ftp://host/", "https://user@host/", "file:///data"])
+def test_what_runs_may_load_is_paths_and_urls(monkeypatch: pytest.MonkeyPatch, sources: str) -> None:
+    monkeypatch.setenv("SOURCES_ALLOWED", sources)
+    with pytest.raises(BadInput, match=r"SOURCES_ALLOWED: .*must be absolute paths or URLs"):
+        read_settings()
+    monkeypatch.setenv("SOURCES_ALLOWED", "/srv/data, s3://other/in, https://, http://10.0.0.5:9000/exports/")
+    settings = read_settings()
+    assert len(listed(settings.sources_allowed)) == 4
+    assert step_environment(settings)["SOURCES_ALLOWED"] == settings.sources_allowed
 
 
 def test_services_are_read_as_json_and_what_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

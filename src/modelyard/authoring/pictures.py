@@ -11,8 +11,9 @@ from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, s
 from modelyard.authoring.names import title_of
 from modelyard.authoring.target import FEWEST_OF_A_CLASS
 from modelyard.errors import BadInput
-from modelyard.pictures import LARGEST_BYTES, UnusablePicture, read_picture
-from modelyard.sources.picture_folder import File, PictureFolder, part_of
+from modelyard.pictures import UnusablePicture, read_picture
+from modelyard.sources.local_files import Entry
+from modelyard.sources.picture_folder import PictureFolder, part_of
 from modelyard.usecase import Candidate, Gate, Split
 
 # So many pictures are opened to see what they are like.
@@ -156,7 +157,7 @@ def doubts_of_pictures(draft: PictureDraft) -> list[str]:
     return said
 
 
-def _label(file: File) -> str | None:
+def _label(file: Entry) -> str | None:
     folders = file.path.split("/")[:-1]
     within = folders[1:] if part_of(file.path) else folders
     return within[0] if within else None
@@ -173,13 +174,11 @@ def _check(source: str, counts: Counter[str], parts: Counter[str | None]) -> Non
         raise BadInput(f"{source} must have folders train and test, or just one for each class, and has only {there}")
 
 
-def _looked_at(folder: PictureFolder, files: list[File]) -> tuple[list[int], list[bool], dict[str, str]]:
+def _looked_at(folder: PictureFolder, files: list[Entry]) -> tuple[list[int], list[bool], dict[str, str]]:
     """The shorter sides, whether each is grey, and what cannot be used with the reason."""
     sizes, greys, unusable = [], [], {}
     for file in files:
         try:
-            if file.size > LARGEST_BYTES:
-                raise UnusablePicture("is too large a file")
             picture = read_picture(folder.content(file), LOOKED_AT)
         except UnusablePicture as problem:
             unusable[file.path] = str(problem)

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import logging
+import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from modelyard.errors import BadInput, ServiceUnavailable
 from modelyard.settings import Administration
+from modelyard.sources.local_files import list_files, open_regular
 
 LOGGER = logging.getLogger(__name__)
 
@@ -38,8 +41,8 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
 
     Args:
         administration: MinIO's address, its administrator, and the users' keys.
-        data: Its files go into the bucket `data`; nothing is removed there.
-        use_cases: Its Python files.
+        data: Its files go into the bucket `data`; nothing is removed there. Links are left out.
+        use_cases: Its Python files. Links are left out.
         into: The folder that is made to hold just those.
 
     Raises:
@@ -52,7 +55,7 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
         for bucket in BUCKETS:
             if not client.bucket_exists(bucket_name=bucket):
                 client.make_bucket(bucket_name=bucket)
-        sent = [name for name, file in _files(data) if _send(client, name, file)]
+        sent = [name for name, file in files_to_send(data) if _send(client, name, file)]
     copied = _copied(use_cases, into)
     shown = ", ".join(sent[:FILES_NAMED]) + (f" and {len(sent) - FILES_NAMED} more" if len(sent) > FILES_NAMED else "")
     LOGGER.info("sent to the bucket %s: %s", DATA_BUCKET, shown or "nothing is new")
@@ -60,17 +63,34 @@ def upload(administration: Administration, data: Path, use_cases: Path, into: Pa
 
 
 def mirror_use_cases(folder: Path, into: Path) -> list[str]:
-    """Makes a folder hold the Python files of another one and no more; returns their names."""
-    wanted = {file.name: file for file in sorted(folder.glob("*.py"))}
+    """Makes a folder hold the Python files of another one and no more; returns their names. Links are left out."""
+    wanted = dict(_regular(folder, lambda name: name.endswith(".py") and "/" not in name))
     for file in into.glob("*.py"):
         if file.name not in wanted:
             file.unlink()
     for name, file in wanted.items():
         # Never half a file: the scheduler may be reading.
         unfinished = into / f".{name}"
-        shutil.copyfile(file, unfinished)
+        with open_regular(str(file)) as content, unfinished.open("wb") as copy:
+            shutil.copyfileobj(content, copy)
         unfinished.replace(into / name)
     return list(wanted)
+
+
+def files_to_send(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The names and paths of the files in a folder of data and in its folders: no hidden ones, no code, no links."""
+    return _regular(folder, lambda name: not name.endswith(".py") and not re.search("(^|/)__", name))
+
+
+def _regular(folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, Path]]:
+    root = folder.resolve()
+    for entry in sorted(list_files(str(root))):
+        if not is_wanted(entry.path):
+            continue
+        if entry.problem:
+            LOGGER.warning("%s is left out: it %s", folder / entry.path, entry.problem)
+        else:
+            yield entry.path, root / entry.path
 
 
 def _copied(folder: Path, into: Path) -> list[str]:
@@ -126,22 +146,15 @@ def _policy(bucket: str) -> dict[str, object]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}]}
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for file in sorted(folder.rglob("*")):
-        name = file.relative_to(folder)
-        hidden = any(part.startswith((".", "__")) for part in name.parts)
-        if file.is_file() and not hidden and file.suffix != ".py":
-            yield name.as_posix(), file
-
-
 def _send(client: Minio, name: str, file: Path) -> bool:
-    with file.open("rb") as stream:
+    with open_regular(str(file)) as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    if _hash_there(client, name) == sha256:
-        return False
-    client.fput_object(
-        bucket_name=DATA_BUCKET, object_name=name, file_path=str(file), metadata={f"x-amz-meta-{HASH}": sha256}
-    )
+        if _hash_there(client, name) == sha256:
+            return False
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        metadata: dict[str, str | list[str] | tuple[str]] = {f"x-amz-meta-{HASH}": sha256}
+        client.put_object(bucket_name=DATA_BUCKET, object_name=name, data=stream, length=size, metadata=metadata)
     return True
 
 

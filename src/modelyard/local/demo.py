@@ -22,6 +22,7 @@ from modelyard.local.runtime import DEMO_PROCESSES, Ports, holder_of, local_plat
 from modelyard.local.story import Prediction, Story, facts, show
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
+from modelyard.sources.granted import granted
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine, statement, transaction
 from modelyard.stores.raw import RawStore
@@ -72,7 +73,8 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None, profile
         settings = with_logins(settings)
         use_case, where = find_use_case(use_case_name, settings.use_cases_path), _absolute(source)
         use_case = use_case.in_profile(profile or (None if source else use_case.sample))
-        with _stage(settings, progress) as stage:
+        # By way of Airflow, where not everybody may load everything. Whoever runs this may.
+        with _stage(settings, progress) as stage, granted(settings.home, where):
             story = _play(use_case, where, stage, progress)
             show(story)
             _write(file, json.dumps(facts(story), indent=2))

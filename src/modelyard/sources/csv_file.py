@@ -239,6 +239,9 @@ def _found(source: str, columns: tuple[str, ...], fields: Sequence[Field]) -> di
     found = {field.name: _positions(columns, field) for field in fields}
     missing = [field for field, positions in found.items() if not positions]
     if missing:
+        # A first line in which nothing is known may be anything, and messages end in logs that others read.
+        if len(missing) == len(found):
+            raise BadInput(f"{source}, line 1 names none of the columns: {', '.join(missing)}. Is this the right file?")
         there = ", ".join(map(repr, columns))
         raise BadInput(f"{source}, line 1: there is no column for {', '.join(missing)}; the columns are {there}")
     for field, positions in found.items():

@@ -2,6 +2,7 @@
 
 import hashlib
 import lzma
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,11 +10,11 @@ from http import HTTPStatus
 from typing import BinaryIO
 
 import fsspec
+from fsspec.compression import compr
+from fsspec.utils import infer_compression
 
 from modelyard.errors import BadInput, ModelyardError, ServiceUnavailable
-
-# By its name: it is only loaded for a source of its own.
-fsspec.register_implementation("sklearn", "modelyard.sources.bundled.BundledDataSets")
+from modelyard.sources.reach import ANYWHERE, Reach
 
 BLOCK_BYTES = 1024 * 1024
 # What the decompressors raise when a file is cut off or is not what its name says. A bad gzip file is an OSError.
@@ -21,24 +22,41 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError)
 
 
 class Content:
-    """The bytes of a source, decompressed, and their hash as far as they have been read."""
+    """The bytes of a source, decompressed, and their hash as far as they have been read.
 
-    def __init__(self, source: str, file: BinaryIO) -> None:
+    Args:
+        source: What messages call it.
+        file: Gives the bytes.
+        limit_bytes: So many are read at most.
+    """
+
+    def __init__(self, source: str, file: BinaryIO, limit_bytes: float = math.inf) -> None:
         self.source = source
         self._file = file
+        self._limit = limit_bytes
+        self._read = 0
         self._hash = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        """The next bytes, up to so many; none at the end.
+        """The next bytes: as many as are asked for, fewer at the end only.
 
         Raises:
-            BadInput: The file is damaged.
+            BadInput: The file is damaged, or larger than may be read.
             ServiceUnavailable: The server that has it stopped answering.
         """
         with explained(self.source):
-            block = self._file.read(size)
+            block = b"".join(self._pieces(size))
+        self._read += len(block)
+        if self._read > self._limit:
+            raise BadInput(f"{self.source} holds more than {self._limit / 1024**2:.0f} MB (SOURCES_LIMIT_MB)")
         self._hash.update(block)
         return block
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        # What comes over the network comes in pieces.
+        while size and (piece := self._file.read(size)):
+            yield piece
+            size -= len(piece)
 
     @property
     def sha256(self) -> str:
@@ -47,11 +65,12 @@ class Content:
 
 
 @contextmanager
-def opened(source: str) -> Iterator[Content]:
+def opened(source: str, reach: Reach = ANYWHERE) -> Iterator[Content]:
     """Opens a source; it is decompressed when the ending of its name says that it is compressed.
 
     Args:
-        source: A path or a URL that fsspec can open.
+        source: A path or URL.
+        reach: What may be opened.
 
     Raises:
         BadInput: There is no such file, or it cannot be opened.
@@ -59,8 +78,10 @@ def opened(source: str) -> Iterator[Content]:
     """
     with ExitStack() as stack:
         with explained(source):
-            file = stack.enter_context(fsspec.open(source, "rb", compression="infer"))
-        yield Content(source, file)
+            file = stack.enter_context(reach.locate(source).open())
+            if compression := infer_compression(source):
+                file = stack.enter_context(compr[compression](file, mode="rb"))
+        yield Content(source, file, reach.limit_bytes)
 
 
 def is_there(source: str) -> bool:
@@ -75,26 +96,31 @@ def is_there(source: str) -> bool:
         return bool(files.exists(path))
 
 
-def content_hash(source: str) -> str:
+def content_hash(source: str, reach: Reach = ANYWHERE) -> str:
     """The sha256 of a source's decompressed content, in hexadecimal.
+
+    Args:
+        source: A path or URL.
+        reach: What may be opened.
 
     Raises:
         BadInput: There is no such file, or it is damaged.
         ServiceUnavailable: The server that has it does not answer.
     """
-    with opened(source) as content:
+    with opened(source, reach) as content:
         while content.read(BLOCK_BYTES):
             pass
         return content.sha256
 
 
-def copy_content(source: str, sha256: str, target: str) -> bool:
+def copy_content(source: str, sha256: str, target: str, reach: Reach = ANYWHERE) -> bool:
     """Copies a source's decompressed content, all of it or nothing, to where it is not yet.
 
     Args:
         source: A path or URL.
         sha256: Hash that its content must have.
         target: A path or URL that stands for this content; its folder is made.
+        reach: What may be opened as a source.
 
     Returns:
         Whether it was copied: False when it was there already.
@@ -108,7 +134,7 @@ def copy_content(source: str, sha256: str, target: str) -> bool:
         if files.exists(path):
             return False
         files.makedirs(files._parent(path), exist_ok=True)
-        with files.transaction, opened(source) as content, files.open(path, "wb") as copy:
+        with files.transaction, opened(source, reach) as content, files.open(path, "wb") as copy:
             while block := content.read(BLOCK_BYTES):
                 copy.write(block)
             if content.sha256 != sha256:
@@ -127,11 +153,7 @@ def explained(source: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        # Over HTTP, this is also what is raised when the server cannot be reached, with the reason as its cause.
-        reason = error.__cause__
-        if reason is None or getattr(reason, "status", None) == HTTPStatus.NOT_FOUND:
-            raise BadInput(f"{source}: there is no such file") from error
-        raise _unreadable(source, reason) from error
+        raise _missing(source, error.__cause__) from error
     except IsADirectoryError as error:
         raise BadInput(f"{source} is a folder, not a file") from error
     except PermissionError as error:
@@ -142,6 +164,16 @@ def explained(source: str) -> Iterator[None]:
         raise _unreadable(source, error) from error
     except _network_errors(source) as error:
         raise _unreadable(source, error) from error
+
+
+def _missing(source: str, reason: BaseException | None) -> ModelyardError:
+    # Over HTTP, this is also what is raised when the server cannot be reached, or must not be, with the reason as its
+    # cause.
+    if isinstance(reason, ModelyardError):
+        return reason
+    if reason is None or getattr(reason, "status", None) == HTTPStatus.NOT_FOUND:
+        return BadInput(f"{source}: there is no such file")
+    return _unreadable(source, reason)
 
 
 def _unreadable(source: str, reason: BaseException) -> ModelyardError:

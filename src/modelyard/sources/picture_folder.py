@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import fsspec
 import pyarrow as pa
 
 from modelyard.contract import Label
@@ -17,28 +16,18 @@ from modelyard.errors import BadInput
 from modelyard.pictures import LARGEST_BYTES, UnusablePicture, read_picture, too_many_bytes
 from modelyard.records import Records, Rejection
 from modelyard.sources.files import explained
+from modelyard.sources.local_files import HIDDEN, Entry, list_files
+from modelyard.sources.places import Place
+from modelyard.sources.reach import ANYWHERE, Reach
 from modelyard.usecase import UseCase
 
 # Files that are read at the same time, and in a row.
 READERS = 4
 FILES_AT_A_TIME = 128
-HIDDEN = "."
 # What people call the folders of parts, in small letters or capitals.
 PART_OF = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 
 Keep = Callable[[str, bytes], None]
-
-
-class File(NamedTuple):
-    """A file in the folder.
-
-    Attributes:
-        path: Within the folder.
-        size: In bytes.
-    """
-
-    path: str
-    size: int
 
 
 class PictureFolder:
@@ -49,24 +38,24 @@ class PictureFolder:
         files: What is in it and in its folders, hidden files left out, ordered by path.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, reach: Reach = ANYWHERE) -> None:
         """Lists the files.
 
+        Args:
+            source: Its path or URL.
+            reach: What may be opened.
+
         Raises:
-            BadInput: There is no such folder, or nothing in it.
+            BadInput: There is no such folder, or nothing in it, or too much.
             ServiceUnavailable: The server that has it does not answer.
         """
         self.source = source.rstrip("/")
         with explained(self.source):
-            self._system, self._root = fsspec.core.url_to_fs(self.source)
-            found = self._system.find(self._root, detail=True)
-            if not found:
-                raise BadInput(_nothing(self.source, there=self._system.exists(self._root)))
-            if list(found) == [self._root]:
-                raise BadInput(f"{self.source} is a file; pictures come as a folder with a folder for each class")
+            self._place = reach.locate(self.source)
+            self.files = _files(self.source, self._place)
+        if sum(file.size for file in self.files) > reach.limit_bytes:
+            raise BadInput(f"{self.source} holds more than {reach.limit_bytes / 1024**2:.0f} MB (SOURCES_LIMIT_MB)")
         self._hashes: dict[str, str] = {}
-        self.files = sorted(File(self._within(path), int(about["size"])) for path, about in found.items())
-        self.files = [file for file in self.files if not _is_hidden(file.path)]
 
     def content_hash(self) -> str:
         """A hash of the names and contents of all files.
@@ -82,7 +71,7 @@ class PictureFolder:
                 whole.update(f"{file.path}\0{content}\n".encode())
         return whole.hexdigest()
 
-    def check_unchanged(self, file: File, sha256: str) -> None:
+    def check_unchanged(self, file: Entry, sha256: str) -> None:
         """Compares a file with what it was when the whole folder was hashed.
 
         Raises:
@@ -93,23 +82,23 @@ class PictureFolder:
                 f"{self.source}/{file.path} was changed while it was read: load it again when it is complete"
             )
 
-    def content(self, file: File) -> bytes:
-        """What is in a file.
+    def content(self, file: Entry) -> bytes:
+        """What is in a file; of one that has become too large since it was listed, just so much that this shows.
 
         Raises:
+            UnusablePicture: It is not read: it is too large, or a link, or no regular file.
             BadInput: It cannot be read.
             ServiceUnavailable: The server that has it stopped answering.
         """
-        with explained(f"{self.source}/{file.path}"):
-            content: bytes = self._system.cat_file(f"{self._root}/{file.path}")
-            return content
+        check_usable(file)
+        with explained(f"{self.source}/{file.path}"), self._place.below(file.path).open() as content:
+            return content.read(LARGEST_BYTES + 1)
 
-    def _hash(self, file: File) -> str:
-        # It will be rejected for its size.
-        return str(file.size) if file.size > LARGEST_BYTES else hashlib.sha256(self.content(file)).hexdigest()
-
-    def _within(self, path: str) -> str:
-        return path.removeprefix(str(self._root)).lstrip("/")
+    def _hash(self, file: Entry) -> str:
+        # It will be rejected for that.
+        if file.problem or file.size > LARGEST_BYTES:
+            return file.problem or str(file.size)
+        return hashlib.sha256(self.content(file)).hexdigest()
 
 
 def read_pictures(folder: PictureFolder, use_case: UseCase, keep: Keep) -> Iterator[Records]:
@@ -154,11 +143,10 @@ class _PictureReader:
         # Where each picture was found first.
         self._known: dict[str, str] = {}
 
-    def checked(self, file: File) -> _Checked:
+    def checked(self, file: Entry) -> _Checked:
         try:
+            check_usable(file)
             self._label(file)
-            if file.size > LARGEST_BYTES:
-                raise UnusablePicture(too_many_bytes(file.size))
             content = self._folder.content(file)
             self._folder.check_unchanged(file, hashlib.sha256(content).hexdigest())
             picture = read_picture(content, self._feature.image_shape)
@@ -167,7 +155,7 @@ class _PictureReader:
         self._keep(picture.sha256, content)
         return _Checked(sha256=picture.sha256)
 
-    def records(self, first: int, files: Sequence[File], checked: Sequence[_Checked]) -> Records:
+    def records(self, first: int, files: Sequence[Entry], checked: Sequence[_Checked]) -> Records:
         accepted: list[tuple[str, int, str, Label]] = []
         rejected = []
         for line, file, found in zip(range(first, first + len(files)), files, checked, strict=True):
@@ -182,7 +170,7 @@ class _PictureReader:
         arrays = [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)]
         return Records(pa.table(dict(zip(names, arrays, strict=True))), rejected)
 
-    def _label(self, file: File) -> Label:
+    def _label(self, file: Entry) -> Label:
         folders = file.path.split("/")[:-1]
         folder = folders[1:2] if part_of(file.path) else folders[:1]
         if not folder:
@@ -191,16 +179,37 @@ class _PictureReader:
             raise UnusablePicture(f"lies in the folder {folder[0]!r}, and the classes are {', '.join(self._labels)}")
         return self._labels[folder[0]]
 
-    def _repeated(self, sha256: str, file: File) -> str:
+    def _repeated(self, sha256: str, file: Entry) -> str:
         first = self._known.setdefault(sha256, file.path)
         return "" if first == file.path else f"is the same picture as {first}"
 
 
-def _is_hidden(path: str) -> bool:
-    return any(name.startswith(HIDDEN) for name in path.split("/"))
+def check_usable(file: Entry) -> None:
+    """Checks what is known of a file before it is read.
+
+    Raises:
+        UnusablePicture: It is too large, or a link, or no regular file.
+    """
+    if file.problem:
+        raise UnusablePicture(file.problem)
+    if file.size > LARGEST_BYTES:
+        raise UnusablePicture(too_many_bytes(file.size))
 
 
-def _nothing(source: str, *, there: bool) -> str:
-    if there:
-        return f"{source} has no files in it"
-    return f"{source}: there is no such folder; pictures come as a folder with a folder for each class"
+def _files(source: str, place: Place) -> list[Entry]:
+    if source.startswith(("http://", "https://")):
+        raise BadInput(f"{source}: pictures come from a folder here or in an object store, not from a web server")
+    if place.system.isfile(place.path):
+        raise BadInput(f"{source} is a file; pictures come as a folder with a folder for each class")
+    if not place.system.exists(place.path):
+        raise BadInput(f"{source}: there is no such folder; pictures come as a folder with a folder for each class")
+    found = sorted(list_files(place.path) if place.is_local else _stored_files(place))
+    if not found:
+        raise BadInput(f"{source} has no files in it")
+    return found
+
+
+def _stored_files(place: Place) -> list[Entry]:
+    found = place.system.find(place.path, detail=True).items()
+    files = [Entry(path.removeprefix(place.path).lstrip("/"), int(about["size"])) for path, about in found]
+    return [file for file in files if not any(name.startswith(HIDDEN) for name in file.path.split("/"))]

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from modelyard.errors import BadInput
+from modelyard.settings import Settings, listed
+from modelyard.sources.reach import ANYWHERE, Reach
 from modelyard.stores.batches import Batch
 from modelyard.stores.objects import ObjectStore, picture_name, required
 from modelyard.stores.raw import RawStore
@@ -35,7 +37,12 @@ class LoadResult(Batch):
 
 
 def load(
-    use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float, objects: ObjectStore | None = None
+    use_case: UseCase,
+    source: str,
+    raw: RawStore,
+    allowed_bad_share: float,
+    objects: ObjectStore | None = None,
+    reach: Reach = ANYWHERE,
 ) -> LoadResult:
     """Loads a source; the same content again adds nothing.
 
@@ -45,6 +52,7 @@ def load(
         raw: Where the records go.
         allowed_bad_share: With a greater share of rejected records nothing is loaded.
         objects: Where pictures go.
+        reach: What may be opened as a source.
 
     Raises:
         BadInput: The source cannot be read, has no column for a field, or has too many bad records.
@@ -52,15 +60,15 @@ def load(
         ServiceUnavailable: The database, or the server that has the source, does not answer.
     """
     if use_case.has_pictures:
-        return _load_pictures(use_case, source, raw, allowed_bad_share, objects)
+        return _load_pictures(use_case, source, raw, allowed_bad_share, objects, reach)
     from modelyard.sources.files import content_hash
 
-    sha256 = content_hash(source)
+    sha256 = content_hash(source, reach)
     known = raw.find_batch(use_case, sha256)
     if known:
         LOGGER.info("%s is loaded already, as batch %d", source, known.batch_id)
         return LoadResult(source=source, sha256=sha256, profile=use_case.profile, **known.model_dump())
-    return _load(use_case, source, sha256, raw, allowed_bad_share)
+    return _load(use_case, source, sha256, raw, allowed_bad_share, reach)
 
 
 def chosen_records(
@@ -95,13 +103,30 @@ def chosen_records(
     return sample, resolve(sample.source, data_url)
 
 
-def keep_accepted(source: str, sha256: str, folder: str) -> None:
+def sources_of_runs(settings: Settings, use_case: UseCase) -> Reach:
+    """What may be loaded where whoever starts a run chooses the source.
+
+    Args:
+        settings: Say where data are, and what is allowed besides.
+        use_case: Its own source is allowed, too.
+    """
+    from modelyard.sources.allowed import AllowedSources
+    from modelyard.sources.granted import granted_sources
+    from modelyard.sources.locate import resolve
+
+    roots = [settings.data_url, settings.accepted_files_url, resolve(use_case.source, settings.data_url)]
+    roots += [*listed(settings.sources_allowed), *granted_sources(settings.home)]
+    return AllowedSources([root for root in roots if root], settings.sources_limit_mb * 1024**2)
+
+
+def keep_accepted(source: str, sha256: str, folder: str, reach: Reach = ANYWHERE) -> None:
     """Keeps a copy of a source's content under its hash; one that is there already is not copied again.
 
     Args:
         source: What was loaded.
         sha256: Hash of its content.
         folder: The folder or URL of copies.
+        reach: What may be opened as a source.
 
     Raises:
         BadInput: The source is no longer what was loaded, or the copy cannot be written.
@@ -109,16 +134,18 @@ def keep_accepted(source: str, sha256: str, folder: str) -> None:
     """
     from modelyard.sources.files import copy_content
 
-    if copy_content(source, sha256, f"{folder}/{sha256}"):
+    if copy_content(source, sha256, f"{folder}/{sha256}", reach):
         LOGGER.info("%s is kept as %s/%s", source, folder, sha256)
 
 
-def _load(use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_bad_share: float) -> LoadResult:
+def _load(
+    use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_bad_share: float, reach: Reach
+) -> LoadResult:
     from modelyard.sources.csv_file import CsvFile
     from modelyard.sources.files import opened
     from modelyard.sources.records import read_records
 
-    with opened(source) as content:
+    with opened(source, reach) as content:
         file = CsvFile(content, use_case)
         records = _unchanged(read_records(file, use_case), content, sha256)
         batch = raw.add_batch(use_case, sha256, source, records, allowed_bad_share)
@@ -127,11 +154,16 @@ def _load(use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_ba
 
 
 def _load_pictures(
-    use_case: UseCase, source: str, raw: RawStore, allowed_bad_share: float, objects: ObjectStore | None
+    use_case: UseCase,
+    source: str,
+    raw: RawStore,
+    allowed_bad_share: float,
+    objects: ObjectStore | None,
+    reach: Reach,
 ) -> LoadResult:
     from modelyard.sources.picture_folder import PictureFolder, read_pictures
 
-    folder = PictureFolder(source)
+    folder = PictureFolder(source, reach)
     sha256 = folder.content_hash()
     about = {"source": source, "sha256": sha256, "profile": use_case.profile}
     known = raw.find_batch(use_case, sha256)

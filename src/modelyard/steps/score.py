@@ -53,7 +53,9 @@ class ScoreResult(Frozen):
     target: str
 
 
-def score(use_case: UseCase, platform: Platform, source: str, target: str, *, log: bool, tell: Told) -> ScoreResult:
+def score(
+    use_case: UseCase, platform: Platform, source: str, target: str, *, log: bool, tell: Told, force: bool = False
+) -> ScoreResult:
     """Scores all records of a source.
 
     Args:
@@ -63,6 +65,7 @@ def score(use_case: UseCase, platform: Platform, source: str, target: str, *, lo
         target: A CSV file by path or URL, or a table as `raw_data.name`.
         log: Whether the predictions are added to `predictions`, too.
         tell: Called with the number of records after each page.
+        force: Whether a file that is there may be written over.
 
     Raises:
         NothingToWorkOn: No version is in production.
@@ -76,7 +79,10 @@ def score(use_case: UseCase, platform: Platform, source: str, target: str, *, lo
         raise BadInput(f"{use_case.name} is asked about pictures: `score` takes tables")
     run = Run(source=source, use_case=use_case.name, model_version=version, started_ms=time.time_ns() // 10**6)
     problems = 0
-    with closing(_scores(platform, target, run, model.contract)) as scores, _content(platform, source) as content:
+    with (
+        closing(_scores(platform, target, run, model.contract, force=force)) as scores,
+        _content(platform, source) as content,
+    ):
         resumed_at = scores.run.rows
         decimal = "." if table_of(source) else use_case.decimal
         asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal)
@@ -95,12 +101,12 @@ def _model(platform: Platform, name: str, version: int) -> CompiledModel:
     return model
 
 
-def _scores(platform: Platform, target: str, run: Run, contract: Contract) -> Scores:
+def _scores(platform: Platform, target: str, run: Run, contract: Contract, *, force: bool) -> Scores:
     log = Log(platform.raw.engine)
     table = table_of(target)
     if table is None:
         name = hashlib.sha256(target.encode()).hexdigest()[:16]
-        return ScoresFile(log, target, run, platform.settings.home / "scores" / name)
+        return ScoresFile(log, target, run, platform.settings.home / "scores" / name, force=force)
     if table[0] != "raw_data":
         raise BadInput(f"{target}: scores go to a table of raw_data")
     return ScoresTable(log, table[1], run, contract.target)

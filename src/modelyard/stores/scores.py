@@ -7,11 +7,15 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import fsspec
+from fsspec.compression import compr
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import infer_compression
 from pydantic import Field
 from sqlalchemy import Connection, Engine
 
@@ -23,6 +27,10 @@ from modelyard.stores.database import quoted, statement, transaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# How a cell begins that a spreadsheet may take for a formula, and what is a number all the same.
+FORMULA = r"^[=+\-@\t\r\n]"
+NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
 
 PREDICTION_COLUMNS = (
     "request_id, use_case, model_version, role, record_key, features, prediction, probabilities, latency_ms, created_at"
@@ -162,13 +170,19 @@ class ScoresFile:
         target: Path or URL.
         run: The work to be done; a run of the same work that was killed is gone on with.
         folder: Where unfinished files are, one folder for each target.
+        force: Whether a file that is there may be written over.
+
+    Raises:
+        BadInput: There is such a file.
     """
 
-    def __init__(self, log: Log, target: str, run: Run, folder: Path) -> None:
+    def __init__(self, log: Log, target: str, run: Run, folder: Path, *, force: bool) -> None:
         self._log = log
         self._target = target
+        self._force = force
         self._rows = folder / "rows.csv"
         self._progress = folder / "progress.json"
+        self._check_target()
         folder.mkdir(parents=True, exist_ok=True)
         self.run = self._known(run) or run
         # Before the first page: the ids of what is logged of it follow from the run's own.
@@ -185,25 +199,64 @@ class ScoresFile:
                 self._log.add(connection, predictions)
         if not self.run.pages:
             self._file.write((",".join(rows.column_names) + "\n").encode())
-        self._file.write(to_csv(rows))
+        self._file.write(to_csv(guarded(rows)))
         self._file.flush()
         os.fsync(self._file.fileno())
         self.run = run.model_copy(update={"size": self._file.tell()})
         self._note()
 
     def finish(self) -> None:
-        """Brings the file to where it is wanted."""
+        """Brings the file to where it is wanted: all of it or nothing.
+
+        Raises:
+            BadInput: It cannot be written there, or such a file is there by now.
+        """
         self.close()
-        try:
-            with fsspec.open(self._target, "wb", compression="infer") as target, self._rows.open("rb") as rows:
-                shutil.copyfileobj(rows, target)
-        except (OSError, ValueError, ImportError) as error:
-            raise BadInput(f"{self._target} cannot be written: {error}; the scores are in {self._rows}") from error
+        self._check_target()
+        with self._written() as target, self._rows.open("rb") as rows:
+            shutil.copyfileobj(rows, target)
         shutil.rmtree(self._rows.parent)
 
     def close(self) -> None:
         """Closes the unfinished file."""
         self._file.close()
+
+    def _check_target(self) -> None:
+        with self._explained():
+            files, path = fsspec.core.url_to_fs(self._target)
+            there = files.exists(path)
+            replaceable = files.isfile(path)
+        if there and not replaceable:
+            raise BadInput(f"{self._target} is no file that can be written over")
+        if there and not self._force:
+            raise BadInput(f"{self._target} is there already: --force writes over it")
+
+    @contextmanager
+    def _written(self) -> Iterator[BinaryIO]:
+        with self._explained():
+            files, path = fsspec.core.url_to_fs(self._target)
+            if not isinstance(files, LocalFileSystem):
+                # An object is there when all of it is.
+                with fsspec.open(self._target, "wb", compression="infer") as target:
+                    yield target
+                return
+            unfinished = Path(path).with_name(f".{Path(path).name}.{self.run.run_id}")
+            unfinished.unlink(missing_ok=True)
+            try:
+                # A new file: nobody can have put a link in its place.
+                with unfinished.open("xb") as plain, _compressed(plain, path) as target:
+                    yield target
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, ImportError) as error:
+            kept = f"; the scores are in {self._rows}" if self._rows.exists() else ""
+            raise BadInput(f"{self._target} cannot be written: {error}{kept}") from error
 
     def _note(self) -> None:
         unfinished = self._progress.with_suffix(".new")
@@ -215,6 +268,34 @@ class ScoresFile:
             return None
         known = Run(**json.loads(self._progress.read_text(encoding="utf-8")))
         return known if known.goes_on(wanted) else None
+
+
+def guarded(rows: "pa.Table") -> "pa.Table":
+    """Rows whose texts no spreadsheet takes for formulas: one that begins like a formula gets an apostrophe before it.
+
+    Numbers stay as they are, also those that are kept as text.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type):
+            texts = rows.column(position)
+            formulas = pc.and_not(pc.match_substring_regex(texts, FORMULA), pc.match_substring_regex(texts, NUMBER))
+            safe = pc.if_else(formulas, pc.binary_join_element_wise("'", texts, ""), texts)
+            rows = rows.set_column(position, field, safe)
+    return rows
+
+
+@contextmanager
+def _compressed(plain: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """A file as the ending of a name says."""
+    compression = infer_compression(name)
+    if compression is None:
+        yield plain
+        return
+    with compr[compression](plain, mode="wb") as file:
+        yield file
 
 
 def write_table(engine: Engine, table: str, file: BinaryIO) -> None:
