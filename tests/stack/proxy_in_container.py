@@ -140,7 +140,8 @@ class ProxyInContainer:
 def write(method: str, path: str, body: str = "") -> bytes:
     """A request as a client writes it."""
     content = body.encode()
-    return f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+    headers = f"Host: proxy\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    return f"{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n".encode() + content
 
 
 def read_answer(connection: socket.socket) -> Answer:
