@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.platform_in_containers import REPOSITORY, Stack
+from tests.stack.proxy_in_container import ProxyInContainer, running_proxy
 
 PORTS = (
     "AIRFLOW_PORT",
@@ -21,8 +22,10 @@ PORTS = (
     "FRONTEND_PORT",
 )
 NEED_AN_ENGINE = {
+    "test_attack_engine.py",
     "test_attack_hosts.py",
     "test_configuration.py",
+    "test_engine_proxy.py",
     "test_outages.py",
     "test_own_use_case.py",
     "test_platform.py",
@@ -54,6 +57,13 @@ def stack() -> Iterator[Stack]:
         raise
     finally:
         running.compose("--profile", "replicas", "down", "--volumes", "--timeout", "5", show=True)
+
+
+@pytest.fixture(scope="session")
+def proxy() -> Iterator[ProxyInContainer]:
+    """The engine's proxy alone, beside whatever else runs."""
+    with running_proxy(f"modelyard-proxy-test-{os.getpid()}") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
