@@ -18,10 +18,8 @@ from services.api import metrics
 from services.api.answers import answer_content, make_all, make_row
 from services.api.errors import (
     NoAnswer,
-    Problem,
     RequestError,
     TooSlow,
-    UnusableRequest,
     answer_to,
     unexpected,
 )
@@ -29,6 +27,7 @@ from services.api.idempotency import Asked
 from services.api.incoming import ClientLeft, Incoming, new_request_id
 from services.api.prediction_log import settle
 from services.api.questions import JSON, Question
+from services.api.records import BatchLimits
 from services.api.rows import Kept, Row
 from services.api.service import Service
 from services.api.serving import ServedVersion
@@ -137,8 +136,9 @@ async def _batch(
 ) -> Answered:
     """Answers many records, all of them or none."""
     async with service.batches:
-        questions = await served.read_all(body, incoming.content_type)
-        _check_count(len(questions), service.settings.api_batch_limit)
+        settings = service.settings
+        limits = BatchLimits(settings.api_batch_limit, settings.body_limit(files=served.reader.takes_files))
+        questions = await served.read_all(body, incoming.content_type, limits)
         rows, sent = await _answer_all(served, questions, incoming)
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)
@@ -159,12 +159,6 @@ async def _answer_all(served: ServedVersion, questions: list[Question], incoming
         rows += more_rows
         parts.append(to_json(contents)[1:-1])
     return rows, b'{"predictions":[%b]}' % b",".join(parts)
-
-
-def _check_count(count: int, limit: int) -> None:
-    if not 0 < count <= limit:
-        sentence = f"a batch has 1 to {limit} records (API_BATCH_LIMIT), not {count}"
-        raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 
 async def _send(body: bytes, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from itertools import chain
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -15,6 +16,7 @@ from schemathesis.checks import not_a_server_error
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
 from services.api.questions import make_reader
+from services.api.records import BatchLimits
 from services.api.schemas import answer_schema, record_schema
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put
@@ -91,7 +93,7 @@ def test_whatever_a_contract_allows_is_read_as_documented(contract: Contract, da
     for record, question in zip(asked, singles, strict=True):
         schema.validate(record)
         assert question.record == record
-    assert reader.read_all(json.dumps(asked).encode(), JSON) == singles
+    assert [*chain(*reader.read_all(json.dumps(asked).encode(), JSON, BatchLimits(3, 10_000)))] == singles
     arrays = reader.arrays(singles)
     for feature in contract.features:
         column = arrays[feature.name]
