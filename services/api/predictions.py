@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from modelyard.contract import Answer
 from services.api import metrics
 from services.api.answers import answer_content, make_all, make_row
+from services.api.bodies import ClientLeft
 from services.api.errors import (
     NoAnswer,
     RequestError,
@@ -24,7 +25,7 @@ from services.api.errors import (
     unexpected,
 )
 from services.api.idempotency import Asked
-from services.api.incoming import ClientLeft, Incoming, new_request_id
+from services.api.incoming import Incoming, new_request_id
 from services.api.prediction_log import settle
 from services.api.questions import JSON, Question
 from services.api.records import BatchLimits
@@ -49,9 +50,17 @@ class Answered(NamedTuple):
     request_ids: Sequence[str]
 
 
-async def predict(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers one request for predictions, whatever comes of it."""
-    incoming = Incoming(scope)
+async def predict(service: Service, caller: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers one request for predictions, whatever comes of it.
+
+    Args:
+        service: Answers it.
+        caller: Who asks, as far as callers are told apart.
+        scope: As ASGI has it, and so are the others.
+        receive: Gives its body.
+        send: Takes its answer.
+    """
+    incoming = Incoming(scope, caller)
     try:
         async with asyncio.timeout(service.settings.api_request_seconds):
             body = await _answer(service, incoming, receive)
@@ -73,6 +82,8 @@ async def predict(service: Service, scope: Scope, receive: Receive, send: Send) 
             metrics.note_records(incoming.use_case, incoming.version, incoming.records)
         if service.settings.api_log_requests:
             LOGGER.info("answered", extra=_facts(incoming, 200))
+    finally:
+        incoming.let_go()
 
 
 async def _answer(service: Service, incoming: Incoming, receive: Receive) -> bytes:
@@ -81,15 +92,15 @@ async def _answer(service: Service, incoming: Incoming, receive: Receive) -> byt
     incoming.check_is_ours()
     settings = service.settings
     if incoming.is_batch:
-        body = await incoming.body(receive, settings.api_batch_body_limit_bytes)
+        body = await incoming.body(receive, settings.api_batch_body_limit_bytes, service.bodies)
     else:
-        body = await incoming.body(receive, settings.body_limit(files=served.reader.takes_files))
+        body = await incoming.body(receive, settings.body_limit(files=served.reader.takes_files), service.bodies)
     key = incoming.idempotency_key
     work = _batch if incoming.is_batch else _single
     if key is None:
         return (await work(service, served, incoming, body, None)).body
     kind = "batch" if incoming.is_batch else "single"
-    asked = Asked.of(served.contract.use_case, key, kind, body)
+    asked = Asked.of(incoming.caller, served.contract.use_case, key, kind, body)
     return await service.repeats.once(asked, lambda: work(service, served, incoming, body, asked))
 
 

@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         return self.api_picture_limit_bytes if files else self.api_body_limit_bytes
 
     @property
+    def longest_body(self) -> int:
+        """How many bytes the body of any request may have."""
+        return max(self.api_body_limit_bytes, self.api_picture_limit_bytes, self.api_batch_body_limit_bytes)
+
+    @property
     def spool_folder(self) -> Path:
         """Where the API keeps rows that the database does not take."""
         return (self.api_spool_folder or self.home / "spool").expanduser().resolve()
