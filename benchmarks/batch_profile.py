@@ -24,12 +24,10 @@ from services.api.answers import make_all
 from services.api.database import connection_arguments
 from services.api.prediction_log import TABLE
 from services.api.questions import JSON
-from services.api.records import BatchLimits
 from services.api.rows import Row
 from services.api.serving import ServedVersion
 
 TURNS = 5
-LIMITS = BatchLimits(BATCH_ROWS, record_bytes=1024 * 1024)
 
 Made = TypeVar("Made")
 
@@ -47,7 +45,9 @@ async def _turn(inputs: Inputs, postgres: Postgres) -> Numbers:
     served = ServedVersion(1, model)
     body = inputs.batch.read_bytes()
     taken: Numbers = {}
-    questions = _timed(taken, "read and check the JSON", lambda: [*chain(*served.reader.read_all(body, JSON, LIMITS))])
+    questions = _timed(
+        taken, "read and check the JSON", lambda: [*chain(*served.reader.read_all(body, JSON, BATCH_ROWS))]
+    )
     arrays = _timed(taken, "make arrays", lambda: served.reader.arrays(questions))
     scores = _timed(taken, "the model", lambda: model.scores(arrays))
     answers = _timed(taken, "scores to answers", lambda: model.contract.answers(scores))

@@ -34,9 +34,11 @@ class FlatObjects:
 
     Args:
         most_fields: How many fields one may have.
+        largest_bytes: How long one may be.
     """
 
-    def __init__(self, most_fields: int) -> None:
+    def __init__(self, most_fields: int, largest_bytes: int) -> None:
+        self._largest_bytes = largest_bytes
         # A name and perhaps a text for each.
         one = rb'\{[^{}\[\]"]*+(?:%b[^{}\[\]"]*+){0,%d}+\}' % (TEXT, 2 * most_fields)
         # What can only be a mistake is let through where it is short: it is named when it is read.
@@ -50,14 +52,13 @@ class FlatObjects:
         """Whether a body is a flat object; short ones that are need hardly any time."""
         if len(body) <= SMALL_BYTES and b"[" not in body and body.count(b"{") == 1:
             return True
-        return self._alone.fullmatch(body) is not None
+        return len(body) <= self._largest_bytes and self._alone.fullmatch(body) is not None
 
-    def split(self, body: bytes, largest_bytes: int) -> Iterator[bytes]:
+    def split(self, body: bytes) -> Iterator[bytes]:
         """An array of flat objects as some arrays, each short enough to be read in one call.
 
         Args:
             body: The array.
-            largest_bytes: How long one object may be.
 
         Raises:
             NotFlat: There is something else where an object should be.
@@ -66,16 +67,16 @@ class FlatObjects:
         if _ends(body, place):
             return
         while True:
-            end = self._end(body, place, largest_bytes)
+            end = self._end(body, place)
             yield b"[%b]" % body[place:end]
             if _ends(body, end):
                 return
             place = _pass(NEXT, body, end)
 
-    def _end(self, body: bytes, place: int, largest_bytes: int) -> int:
-        found = self._some.match(body, place, place + PIECE_BYTES) or self._one.match(
-            body, place, place + largest_bytes
-        )
+    def _end(self, body: bytes, place: int) -> int:
+        found = self._some.match(body, place, place + PIECE_BYTES)
+        if found is None:
+            found = self._one.match(body, place, place + self._largest_bytes)
         if found is None:
             raise NotFlat
         return found.end()

@@ -22,6 +22,8 @@ LONGEST_KEY = 200
 # Answers that are remembered, beside the database, each up to this size.
 REMEMBERED = 10_000
 LONGEST_REMEMBERED = 64 * 1024
+# What is longer is hashed in a thread.
+HASHED_AT_ONCE_BYTES = 64 * 1024
 
 # Of a key: the caller, the use case, and the key.
 Name = tuple[str, str, str]
@@ -68,7 +70,7 @@ class Asked:
     body_sha256: str
 
     @classmethod
-    def of(cls, caller: str, use_case: str, key: str, kind: str, body: bytes) -> "Asked":
+    async def of(cls, caller: str, use_case: str, key: str, kind: str, body: bytes) -> "Asked":
         """A request as it came in.
 
         Raises:
@@ -77,7 +79,12 @@ class Asked:
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             sentence = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
             raise UnusableRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
-        return cls(caller, use_case, key, hashlib.sha256(kind.encode() + b"\n" + body).hexdigest())
+        hashed = hashlib.sha256(kind.encode() + b"\n")
+        if len(body) > HASHED_AT_ONCE_BYTES:
+            await asyncio.to_thread(hashed.update, body)
+        else:
+            hashed.update(body)
+        return cls(caller, use_case, key, hashed.hexdigest())
 
     @property
     def name(self) -> Name:

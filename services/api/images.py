@@ -18,7 +18,7 @@ from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequ
 from services.api.flat import READABLE_BYTES, NotFlat
 from services.api.long_text import Shortened, beginning, read_text, shorten
 from services.api.questions import JSON, Question, check_is_json, is_json
-from services.api.records import LONGEST_KEY, BatchLimits, RecordReader
+from services.api.records import LONGEST_KEY, RecordReader
 
 FORM = "multipart/form-data"
 # A form has one picture and perhaps a key: it ends at more.
@@ -72,11 +72,11 @@ class PictureReader:
             return self._question(self._file(form), self._key(form))
         raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
 
-    def read_all(self, body: bytes, content_type: str, limits: BatchLimits) -> Iterator[list[Question]]:
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The pictures in a JSON array, each an object with its base64 text."""
         check_is_json(content_type)
-        short, texts = self._shortened(body, limits.records)
-        records = [record for some in self._records.read_all(short, limits) for record in some]
+        short, texts = self._shortened(body, most)
+        records = [record for some in self._records.read_all(short, most) for record in some]
         self._check_room(len(records))
         for (record, key), text in zip(records, texts, strict=False):
             yield [self._question(self._content(record, body, text), key)]

@@ -28,7 +28,6 @@ from services.api.idempotency import Asked
 from services.api.incoming import Incoming, new_request_id
 from services.api.prediction_log import settle
 from services.api.questions import JSON, Question
-from services.api.records import BatchLimits
 from services.api.rows import Kept, Row
 from services.api.service import Service
 from services.api.serving import ServedVersion
@@ -100,7 +99,7 @@ async def _answer(service: Service, incoming: Incoming, receive: Receive) -> byt
     if key is None:
         return (await work(service, served, incoming, body, None)).body
     kind = "batch" if incoming.is_batch else "single"
-    asked = Asked.of(incoming.caller, served.contract.use_case, key, kind, body)
+    asked = await Asked.of(incoming.caller, served.contract.use_case, key, kind, body)
     return await service.repeats.once(asked, lambda: work(service, served, incoming, body, asked))
 
 
@@ -147,9 +146,7 @@ async def _batch(
 ) -> Answered:
     """Answers many records, all of them or none."""
     async with service.batches:
-        settings = service.settings
-        limits = BatchLimits(settings.api_batch_limit, settings.body_limit(files=served.reader.takes_files))
-        questions = await served.read_all(body, incoming.content_type, limits)
+        questions = await served.read_all(body, incoming.content_type, service.settings.api_batch_limit)
         rows, sent = await _answer_all(served, questions, incoming)
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)

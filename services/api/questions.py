@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from modelyard.contract import Arrays, Contract, Record
 from services.api.errors import Problem, UnusableRequest
-from services.api.records import BatchLimits, RecordReader
+from services.api.records import RecordReader
 
 JSON = "application/json"
 
@@ -42,7 +42,7 @@ class Reader(Protocol):
             UnusableRequest: It has none that the contract allows; the problems say why.
         """
 
-    def read_all(self, body: bytes, content_type: str, limits: BatchLimits) -> Iterator[list[Question]]:
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The questions in a body that has many: some at a time, as others have their turn in between.
 
         Raises:
@@ -86,10 +86,10 @@ class TableReader:
         record, key = self._records.read(body)
         return Question(record, key)
 
-    def read_all(self, body: bytes, content_type: str, limits: BatchLimits) -> Iterator[list[Question]]:
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The questions in a JSON array."""
         check_is_json(content_type)
-        for records in self._records.read_all(body, limits):
+        for records in self._records.read_all(body, most):
             yield [Question(record, key) for record, key in records]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:

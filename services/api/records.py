@@ -1,7 +1,7 @@
 """How the body of a request becomes a record: checked by a type made from the contract once per model version."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional
+from typing import Annotated, Any, Literal, NotRequired, Optional
 
 from pydantic import (
     AfterValidator,
@@ -26,24 +26,17 @@ LONGEST_TEXT = 1000
 # Postgres keeps every character but this one.
 TEXT_PATTERN = r"^[^\u0000]*$"
 
+# Of a character beyond U+FFFF.
+LONGEST_ESCAPE = len(r"\ud83d\ude00")
+# Of a record, beside its texts.
+SPACE_BYTES = 8 * 1024
+
 MOST_PROBLEMS = 100
 SHOWN_CHARACTERS = 40
 SHOWN_NAME = 200
 
 # A record, and what names it when something does.
 Named = tuple[dict[str, Value], str | None]
-
-
-class BatchLimits(NamedTuple):
-    """What a batch may be.
-
-    Attributes:
-        records: How many records it may have.
-        record_bytes: How long one may be.
-    """
-
-    records: int
-    record_bytes: int
 
 
 class RecordReader:
@@ -57,7 +50,8 @@ class RecordReader:
         self._contract = contract
         self._features = {feature.name: feature for feature in contract.features}
         self._most_fields = len(contract.features) + 1 + MOST_PROBLEMS
-        self._flat = FlatObjects(self._most_fields)
+        self._largest_bytes = _largest_bytes(contract)
+        self._flat = FlatObjects(self._most_fields, self._largest_bytes)
         record = _body_type(contract)
         self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(record)
         self._bodies: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[record])  # type: ignore[valid-type]
@@ -77,12 +71,12 @@ class RecordReader:
             raise UnusableRequest(self._problems(error)) from None
         return self._without_key(record)
 
-    def read_all(self, body: bytes, limits: BatchLimits) -> Iterator[list[Named]]:
+    def read_all(self, body: bytes, most: int) -> Iterator[list[Named]]:
         """The records in a JSON array, each with its key when it has one: some at a time, so that others have turns.
 
         Args:
             body: The array.
-            limits: How many records it may have, and how long one may be.
+            most: How many records it may have.
 
         Raises:
             UnusableRequest: The body is not JSON, or not an array of such records; names every such field of those
@@ -91,34 +85,32 @@ class RecordReader:
         count = 0
         problems: list[Problem] = []
         try:
-            for piece in self._pieces(body, limits.record_bytes):
+            for piece in self._pieces(body):
                 records, wrong = self._read_piece(piece, count)
                 count += len(records)
                 problems += wrong
                 if len(problems) > MOST_PROBLEMS:
                     raise UnusableRequest([self._too_many(f"{len(problems)} problems or more")])
-                _check_count(count, limits.records)
+                _check_count(count, most)
                 yield [] if problems else [self._without_key(record) for record in records]
         except NotFlat:
-            sentence = (
-                f"record {count}: here must be one JSON object {self._flatness()} and up to {limits.record_bytes} bytes"
-            )
+            sentence = f"record {count}: what comes here must be one JSON object {self._flatness()}"
             problems.append(Problem(type="not_flat", loc=["body", str(count)], msg=sentence))
         if problems:
             raise UnusableRequest(problems)
-        _check_count(count, limits.records)
+        _check_count(count, most)
 
     def _without_key(self, record: dict[str, Value]) -> tuple[dict[str, Value], str | None]:
         key = record.pop(self._contract.key, None) if self._contract.key else None
         return record, None if key is None else str(key)
 
-    def _pieces(self, body: bytes, largest_bytes: int) -> Iterator[bytes]:
+    def _pieces(self, body: bytes) -> Iterator[bytes]:
         """The records in arrays that are short enough to be read in one call.
 
         Raises:
             NotFlat: There is something else among them, in a body that is too long to be read as it is.
         """
-        pieces = self._flat.split(body, largest_bytes)
+        pieces = self._flat.split(body)
         if len(body) > READABLE_BYTES:
             return pieces
         try:
@@ -182,11 +174,19 @@ class RecordReader:
         return f"the body must be {form}, not {_shown(details['input'])}; {self._fields()}"
 
     def _flatness(self) -> str:
-        return f"with no arrays or objects in it, of up to {self._most_fields} fields"
+        return f"with no arrays or objects in it, of up to {self._most_fields} fields and {self._largest_bytes} bytes"
 
     def _fields(self) -> str:
         key = [self._contract.key] if self._contract.key else []
         return f"the fields are: {', '.join(key + self._contract.names)}"
+
+
+def _largest_bytes(contract: Contract) -> int:
+    """How long a record can be, with every character as an escape and with space around what is in it."""
+    texts = [LONGEST_KEY] + [0 if each.is_numeric else LONGEST_TEXT for each in contract.features]
+    declared = [len(category) for each in contract.features for category in each.categories]
+    names = [len(name) for name in contract.names]
+    return SPACE_BYTES + LONGEST_ESCAPE * sum([*texts, *declared, *names])
 
 
 def _check_count(count: int, most: int) -> None:

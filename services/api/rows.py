@@ -33,7 +33,7 @@ class Claim(NamedTuple):
         request_id: Of the first row that was kept for it.
         answer: The body of the answer.
         created_at: When it was given.
-        caller: Who asked, told apart by a hash of the API key; empty: an API without keys, or one that did not tell yet.
+        caller: Who asked, told apart by a hash of the API key; empty: an API without keys, or a claim from before.
     """
 
     use_case: str

@@ -14,7 +14,6 @@ from modelyard.models.compiled import GRAPH_ERRORS, CompiledModel, Scores, first
 from services.api import metrics
 from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
 from services.api.questions import Question, Reader, make_reader
-from services.api.records import BatchLimits
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,14 +65,14 @@ class ServedVersion:
         async with self._threads:
             return await asyncio.to_thread(self.reader.read, body, content_type)
 
-    async def read_all(self, body: bytes, content_type: str, limits: BatchLimits) -> list[Question]:
+    async def read_all(self, body: bytes, content_type: str, most: int) -> list[Question]:
         """The questions in a body that has many, read in parts between which others have their turn.
 
         Raises:
             RequestError: One of them is none that the model can answer.
         """
         questions: list[Question] = []
-        parts = self.reader.read_all(body, content_type, limits)
+        parts = self.reader.read_all(body, content_type, most)
         if self.reader.takes_files:
             async with self._threads:
                 while part := await asyncio.to_thread(next, parts, None):

@@ -16,7 +16,6 @@ from schemathesis.checks import not_a_server_error
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
 from services.api.questions import make_reader
-from services.api.records import BatchLimits
 from services.api.schemas import answer_schema, record_schema
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put
@@ -93,7 +92,7 @@ def test_whatever_a_contract_allows_is_read_as_documented(contract: Contract, da
     for record, question in zip(asked, singles, strict=True):
         schema.validate(record)
         assert question.record == record
-    assert [*chain(*reader.read_all(json.dumps(asked).encode(), JSON, BatchLimits(3, 10_000)))] == singles
+    assert [*chain(*reader.read_all(json.dumps(asked).encode(), JSON, most=3))] == singles
     arrays = reader.arrays(singles)
     for feature in contract.features:
         column = arrays[feature.name]
