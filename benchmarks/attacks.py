@@ -83,36 +83,42 @@ def fill(begin: bytes, unit: bytes, end: bytes, size: int) -> bytes:
     return begin + unit * ((size - len(begin) - len(end)) // len(unit)) + end
 
 
-def bad_batches() -> dict[str, bytes]:
-    """Bodies that are much to read, by what is in them."""
-    many_keys = b"{" + b",".join(b'"%x":0' % number for number in range(100)) + b"}"
-    return {
-        "empty objects": fill(b"[", b"{},", b"{}]", BATCH_BYTES),
-        "empty arrays": fill(b"[", b"[],", b"[]]", BATCH_BYTES),
-        "one text": fill(b'["', b"a", b'"]', BATCH_BYTES),
-        "one number": fill(b"[", b"1", b"]", BATCH_BYTES),
-        "one record with one field": fill(b"[{", b'"age":30,', b'"age":30}]', BATCH_BYTES),
-        "escapes": fill(b'[{"age":"', b"\\u0041", b'"}]', BATCH_BYTES),
-        "records of a megabyte of escapes": fill(b"[", fill(b'{"id":"', b"\\n", b'"},', MEGABYTE), b"{}]", BATCH_BYTES),
-        "depth": b"[" * (BATCH_BYTES // 2) + b"]" * (BATCH_BYTES // 2),
-        "unknown fields": fill(b"[", many_keys + b",", many_keys + b"]", BATCH_BYTES),
-        "spaces": fill(b"[", b" ", b"]", BATCH_BYTES),
-        "too many records": fill(b"[", json.dumps(LOAN_RECORD).encode() + b",", b"{}]", BATCH_BYTES),
-    }
+MANY_FIELDS = b"{" + b",".join(b'"%x":0' % number for number in range(100)) + b"},"
+MEGABYTE_OF_ESCAPES = fill(b'{"id":"', b"\\n", b'"},', MEGABYTE)
+# Bodies that are much to read, by what is in them: how each begins, what comes again and again, how it ends.
+BAD_BATCHES = {
+    "empty objects": (b"[", b"{},", b"{}]"),
+    "empty arrays": (b"[", b"[],", b"[]]"),
+    "one text": (b'["', b"a", b'"]'),
+    "one number": (b"[", b"1", b"]"),
+    "one record with one field": (b"[{", b'"age":30,', b'"age":30}]'),
+    "escapes": (b'[{"age":"', b"\\u0041", b'"}]'),
+    "records of a megabyte of escapes": (b"[", MEGABYTE_OF_ESCAPES, b"{}]"),
+    "depth": (b"", b"[", b"]"),
+    "unknown fields": (b"[", MANY_FIELDS, b"{}]"),
+    "spaces": (b"[", b" ", b"]"),
+    "too many records": (b"[", json.dumps(LOAN_RECORD).encode() + b",", b"{}]"),
+}
+BAD_RECORDS = {
+    "empty arrays": (b'{"age":[', b"[],", b"[]]}"),
+    "empty objects": (b'{"x":[', b'{"a":{}},', b"{}]}"),
+    "arrays in arrays": (b'{"age":[', b"[" * 100 + b"]" * 100 + b",", b"0]}"),
+    "unknown fields": (b"{", b'"a":0,', b'"a":0}'),
+    "one field again and again": (b"{", b'"age":30,', b'"age":30}'),
+    "escapes": (b'{"age":"', b"\\u0041", b'"}'),
+    "digits": (b'{"age":', b"1", b"}"),
+    "spaces": (b"", b" ", b""),
+}
 
 
-def bad_records() -> dict[str, bytes]:
-    """Single records of a megabyte, by what is in them."""
-    return {
-        "empty arrays": fill(b'{"age":[', b"[],", b"[]]}", MEGABYTE),
-        "empty objects": fill(b'{"x":[', b'{"a":{}},', b"{}]}", MEGABYTE),
-        "arrays in arrays": fill(b'{"age":[', b"[" * 100 + b"]" * 100 + b",", b"0]}", MEGABYTE),
-        "unknown fields": fill(b"{", b'"a":0,', b'"a":0}', MEGABYTE),
-        "one field again and again": fill(b"{", b'"age":30,', b'"age":30}', MEGABYTE),
-        "escapes": fill(b'{"age":"', b"\\u0041", b'"}', MEGABYTE),
-        "digits": fill(b'{"age":', b"1", b"}", MEGABYTE),
-        "spaces": b" " * MEGABYTE,
-    }
+def bad_batch(name: str) -> bytes:
+    """A body of 33 MB."""
+    return fill(*BAD_BATCHES[name], BATCH_BYTES)
+
+
+def bad_record(name: str) -> bytes:
+    """A body of a megabyte."""
+    return fill(*BAD_RECORDS[name], MEGABYTE)
 
 
 def head(path: str, length: int, more: str = "") -> bytes:
@@ -133,7 +139,7 @@ def connections(port: int, count: int, sent: bytes) -> Iterator[list[socket.sock
         yield opened
 
 
-def send_all(path: str, bodies: dict[str, bytes], seconds: float) -> Attack:
+def send_all(path: str, bodies: list[bytes], seconds: float) -> Attack:
     """The attack that sends all of some bodies at the same time, and again for some seconds."""
 
     def send_again(port: int, body: bytes, end: float) -> None:
@@ -142,7 +148,7 @@ def send_all(path: str, bodies: dict[str, bytes], seconds: float) -> Attack:
 
     def attack(api: RunningApi) -> None:
         end = time.monotonic() + seconds
-        threads = [threading.Thread(target=send_again, args=(api.port, each, end)) for each in bodies.values()]
+        threads = [threading.Thread(target=send_again, args=(api.port, each, end)) for each in bodies]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -164,11 +170,10 @@ def leave_open(count: int, sent: bytes, seconds: float) -> Attack:
 def attacks() -> dict[str, Attack]:
     """All of them."""
     nearly = head(BATCH_PATH, 32_000_000) + b"[" + b" " * 31_000_000
-    empty = {"": bad_batches()["empty objects"]}
     return {
-        "one batch of 11 million empty objects": send_all(BATCH_PATH, empty, 3),
-        "11 batches of 33 MB at once, each bad in its own way": send_all(BATCH_PATH, bad_batches(), 3),
-        "8 records of 1 MB at once, each bad in its own way": send_all(SINGLE_PATH, bad_records(), 3),
+        "one batch of 11 million empty objects": send_all(BATCH_PATH, [bad_batch("empty objects")], 3),
+        "11 batches of 33 MB at once, each bad in its own way": send_all(BATCH_PATH, [*map(bad_batch, BAD_BATCHES)], 3),
+        "8 records of 1 MB at once, each bad in its own way": send_all(SINGLE_PATH, [*map(bad_record, BAD_RECORDS)], 3),
         "20 batches of which 31 MB have come and 1 MB has not": leave_open(
             20, head(BATCH_PATH, 32_000_000) + nearly, 3
         ),
