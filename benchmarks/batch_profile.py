@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -44,7 +45,9 @@ async def _turn(inputs: Inputs, postgres: Postgres) -> Numbers:
     served = ServedVersion(1, model)
     body = inputs.batch.read_bytes()
     taken: Numbers = {}
-    questions = _timed(taken, "read and check the JSON", lambda: served.reader.read_all(body, JSON))
+    questions = _timed(
+        taken, "read and check the JSON", lambda: [*chain(*served.reader.read_all(body, JSON, BATCH_ROWS))]
+    )
     arrays = _timed(taken, "make arrays", lambda: served.reader.arrays(questions))
     scores = _timed(taken, "the model", lambda: model.scores(arrays))
     answers = _timed(taken, "scores to answers", lambda: model.contract.answers(scores))

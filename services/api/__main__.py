@@ -11,6 +11,7 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import BadInput, ModelyardError
 from modelyard.settings import Settings, read_settings
+from services.api.connections import KEEP_ALIVE_SECONDS, Connection
 from services.api.logs import log_as
 from services.api.metrics import SHARED_FOLDER
 from services.api.needed import database_url, tracking_uri
@@ -18,8 +19,6 @@ from services.api.needed import database_url, tracking_uri
 FACTORY = "services.api.app:from_environment"
 # Requests under way at SIGTERM have so long to finish.
 GRACE_SECONDS = 10
-# Longer than clients keep a connection that nobody uses: one that is closed as they take it again is a failed request.
-KEEP_ALIVE_SECONDS = 75
 # Connections that may wait to be accepted.
 BACKLOG = 2048
 
@@ -52,6 +51,8 @@ def serve(settings: Settings, factory: str) -> int:
     config = uvicorn.Config(
         factory,
         factory=True,
+        http=Connection,
+        ws="none",
         workers=settings.api_workers,
         log_config=None,
         access_log=False,

@@ -88,10 +88,10 @@ class Drain:
                 LOGGER.exception("the spool could not be drained")
                 await asyncio.sleep(PROBE_SECONDS)
 
-    async def find_claim(self, use_case: str, key: str) -> Claim | None:
-        """What was answered under a key, if the disk holds that for the database."""
+    async def find_claim(self, name: tuple[str, str, str]) -> Claim | None:
+        """What was answered under a key of a caller for a use case, if the disk holds that for the database."""
         for spool in self._spools:
-            if spool.has_claims and (found := await self._on_disk(partial(spool.find_claim, use_case, key))):
+            if spool.has_claims and (found := await self._on_disk(partial(spool.find_claim, *name))):
                 return found
         return None
 

@@ -157,6 +157,13 @@ class TooSlow(RequestError):
     retry_after_seconds = 1
 
 
+class SlowBody(RequestError):
+    """The body comes too slowly to be waited for."""
+
+    status = 408
+    outcome = "too_slow"
+
+
 class NoAnswer(RequestError):
     """The model has no answer to this record."""
 
@@ -178,6 +185,8 @@ def answer_to(error: RequestError) -> JSONResponse:
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if error.status == NotAllowed.status:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == SlowBody.status:
+        headers["Connection"] = "close"
     return _answer(error.status, error.detail, headers)
 
 

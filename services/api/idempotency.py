@@ -22,10 +22,12 @@ LONGEST_KEY = 200
 # Answers that are remembered, beside the database, each up to this size.
 REMEMBERED = 10_000
 LONGEST_REMEMBERED = 64 * 1024
+# What is longer is hashed in a thread.
+HASHED_AT_ONCE_BYTES = 64 * 1024
 
-Name = tuple[str, str]
-# By use case and key.
-Find = Callable[[str, str], Awaitable[Claim | None]]
+# Of a key: the caller, the use case, and the key.
+Name = tuple[str, str, str]
+Find = Callable[[Name], Awaitable[Claim | None]]
 
 
 class Worked(Protocol):
@@ -56,17 +58,19 @@ class Asked:
     """A request with a key.
 
     Attributes:
+        caller: Who asks: each has keys of its own.
         use_case: What it asks for.
         key: The client's name for it.
         body_sha256: Hash of what it asks.
     """
 
+    caller: str
     use_case: str
     key: str
     body_sha256: str
 
     @classmethod
-    def of(cls, use_case: str, key: str, kind: str, body: bytes) -> "Asked":
+    async def of(cls, caller: str, use_case: str, key: str, kind: str, body: bytes) -> "Asked":
         """A request as it came in.
 
         Raises:
@@ -75,11 +79,22 @@ class Asked:
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             sentence = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
             raise UnusableRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
-        return cls(use_case, key, hashlib.sha256(kind.encode() + b"\n" + body).hexdigest())
+        hashed = hashlib.sha256(kind.encode() + b"\n")
+        if len(body) > HASHED_AT_ONCE_BYTES:
+            await asyncio.to_thread(hashed.update, body)
+        else:
+            hashed.update(body)
+        return cls(caller, use_case, key, hashed.hexdigest())
+
+    @property
+    def name(self) -> Name:
+        """What tells its key from others'."""
+        return self.caller, self.use_case, self.key
 
     def claim(self, request_id: str, answer: bytes) -> Claim:
         """What is kept of it with its answer."""
-        return Claim(self.use_case, self.key, self.body_sha256, request_id, answer.decode(), datetime.now(UTC))
+        now = datetime.now(UTC)
+        return Claim(self.use_case, self.key, self.body_sha256, request_id, answer.decode(), now, self.caller)
 
 
 class Repeats:
@@ -110,7 +125,7 @@ class Repeats:
             KeyReused: The key stands for another request.
             NotKept: The key was used, and what was answered then cannot be found now.
         """
-        name = (asked.use_case, asked.key)
+        name = asked.name
         while running := self._under_way.get(name):
             _check_same(asked, running[0])
             await asyncio.shield(running[1])
@@ -126,20 +141,20 @@ class Repeats:
             done.set_result(None)
 
     async def _work_out(self, asked: Asked, answer: Work) -> bytes:
-        spooled = await self._find_spooled(asked.use_case, asked.key)
+        spooled = await self._find_spooled(asked.name)
         if spooled and (datetime.now(UTC) - spooled.created_at).total_seconds() < self._seconds:
             _check_same(asked, spooled.body_sha256)
             return spooled.answer.encode()
         worked = await answer()
         if worked.is_kept:
-            self._remember((asked.use_case, asked.key), asked.body_sha256, worked.body)
+            self._remember(asked.name, asked.body_sha256, worked.body)
             return worked.body
         return await self._answer_before(asked)
 
     async def _answer_before(self, asked: Asked) -> bytes:
         try:
             async with self._lines.use() as connection:
-                found = await connection.fetchrow(self._find, asked.use_case, asked.key)
+                found = await connection.fetchrow(self._find, *asked.name)
         except DATABASE_ERRORS as error:
             raise NotKept(
                 f"the key was used before, and its answer cannot be read: {unavailable(self._lines.url, error)}"

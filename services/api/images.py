@@ -3,23 +3,28 @@
 Nothing of a picture is kept but what can be said of it: its hash, type and size, and how bright it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from pydantic_core import from_json
 from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import Field, File, parse_options_header
 
-from modelyard.contract import Arrays, Contract, brightness
+from modelyard.contract import Arrays, Contract, Value, brightness
 from modelyard.pictures import Picture, TooLargePicture, UnknownPicture, UnusablePicture, from_base64, read_picture
 from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequest
+from services.api.flat import READABLE_BYTES, NotFlat
+from services.api.long_text import Shortened, beginning, read_text, shorten
 from services.api.questions import JSON, Question, check_is_json, is_json
 from services.api.records import LONGEST_KEY, RecordReader
 
 FORM = "multipart/form-data"
-# A form has one picture and perhaps a key: parts beyond that are not read.
+# A form has one picture and perhaps a key: it ends at more.
 MOST_PARTS = 10
+# So does an object.
+MOST_FIELDS = 10
 # Of a batch, all pictures are decoded before the first is answered; small files may hold many pixels.
 LARGEST_BATCH_BYTES = 256 * 1024 * 1024
 
@@ -59,20 +64,22 @@ class PictureReader:
             UnusableRequest: The picture is damaged, or the body is neither such a form nor such an object.
         """
         if is_json(content_type):
-            record, key = self._records.read(body)
-            return self._question(self._content(str(record[self._feature.name])), key)
+            short, texts = self._shortened(body, 1)
+            record, key = self._records.read(short)
+            return self._question(self._content(record, body, texts[0]), key)
         if content_type.partition(";")[0].strip().lower() == FORM:
             form = _form(body, content_type)
             return self._question(self._file(form), self._key(form))
         raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
 
-    def read_all(self, body: bytes, content_type: str) -> list[Question]:
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The pictures in a JSON array, each an object with its base64 text."""
         check_is_json(content_type)
-        name = self._feature.name
-        records = self._records.read_all(body)
+        short, texts = self._shortened(body, most)
+        records = [record for some in self._records.read_all(short, most) for record in some]
         self._check_room(len(records))
-        return [self._question(self._content(str(record[name])), key) for record, key in records]
+        for (record, key), text in zip(records, texts, strict=False):
+            yield [self._question(self._content(record, body, text), key)]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The pixels of all pictures, of shape (questions, height, width, channels)."""
@@ -108,12 +115,29 @@ class PictureReader:
         except UnusablePicture as problem:
             raise self._unusable("picture", f"{name} {problem}", name) from problem
 
-    def _content(self, text: str) -> bytes:
+    def _shortened(self, body: bytes, most: int) -> Shortened:
         try:
-            return from_base64(text)
+            return shorten(body, most, MOST_FIELDS)
+        except NotFlat:
+            if len(body) > READABLE_BYTES:
+                name = self._feature.name
+                sentence = f"the body must be JSON objects with nothing in them but {name} and perhaps a key"
+                raise self._unusable("not_flat", sentence) from None
+            # Short enough to be read as it is, so that what is wrong can be named.
+            return Shortened(body, [None] * (len(body) + 1))
+
+    def _content(self, record: dict[str, Value], body: bytes, text: slice | None) -> bytes:
+        name = self._feature.name
+        value = str(record[name])
+        try:
+            # The same name may stand in an object twice, and then the last one counts.
+            if text and value == from_json(b'"%b"' % beginning(body, text.start)):
+                value = b"".join(read_text(body, text)).decode(errors="replace")
+            return from_base64(value)
         except UnusablePicture as problem:
-            name = self._feature.name
             raise self._unusable("base64", f"{name} {problem}", name) from problem
+        except ValueError as problem:
+            raise self._unusable("json_invalid", f"{name} is not valid JSON: {problem}", name) from problem
 
     def _file(self, form: Form) -> bytes:
         name = self._feature.name
@@ -155,8 +179,9 @@ def _form(body: bytes, content_type: str) -> Form:
         _put(form.fields, field.field_name, field.value or b"")
 
     def _put(into: dict[str, bytes], name: bytes | None, content: bytes) -> None:
-        if len(into) < MOST_PARTS:
-            into[(name or b"").decode(errors="replace")] = content
+        if len(form.files) + len(form.fields) >= MOST_PARTS:
+            raise FormParserError(f"it has more than {MOST_PARTS} parts")
+        into[(name or b"").decode(errors="replace")] = content
 
     _, options = parse_options_header(content_type)
     in_memory = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}

@@ -7,16 +7,14 @@ from urllib.parse import urlsplit
 from starlette.types import Receive, Scope
 from uuid_utils import uuid7
 
+from services.api.bodies import SMALL_BYTES, Bodies, Held
 from services.api.errors import BodyTooLarge, FromAnotherSite
 from services.api.questions import is_json
 from services.api.trace import trace_id
 
 PATH = "/predict"
 BATCH = "/batch"
-
-
-class ClientLeft(Exception):
-    """The client has closed its connection before it had sent the whole body."""
+HTTP_REQUEST = "http.request"
 
 
 class Incoming:
@@ -24,8 +22,10 @@ class Incoming:
 
     Args:
         scope: As ASGI has it.
+        caller: Who asks, as far as callers are told apart.
 
     Attributes:
+        caller: The same.
         use_case: What it names; empty: the default one.
         is_batch: Whether it asks for many records at once.
         content_type: What its body is said to be.
@@ -33,9 +33,21 @@ class Incoming:
         records: How many records were answered.
     """
 
-    __slots__ = ("_headers", "_scope", "_started", "content_type", "is_batch", "path", "records", "use_case", "version")
+    __slots__ = (
+        "_headers",
+        "_held",
+        "_scope",
+        "_started",
+        "caller",
+        "content_type",
+        "is_batch",
+        "path",
+        "records",
+        "use_case",
+        "version",
+    )
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, caller: str) -> None:
         self._started = time.perf_counter()
         self.path: str = scope["path"]
         rest = self.path[len(PATH) :].rstrip("/")
@@ -43,7 +55,9 @@ class Incoming:
         self.use_case = rest.removesuffix(BATCH).lstrip("/")
         self.version = ""
         self.records = 1
+        self.caller = caller
         self._scope = scope
+        self._held: Held | None = None
         self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.content_type = self._headers.get(b"content-type", b"").decode("latin-1")
 
@@ -75,30 +89,32 @@ class Incoming:
         if urlsplit(origin).netloc != self._headers.get(b"host"):
             raise FromAnotherSite(f"a page of {origin.decode('latin-1')} cannot send forms to this service")
 
-    async def body(self, receive: Receive, limit: int) -> bytes:
-        """The whole body.
+    async def body(self, receive: Receive, limit: int, bodies: Bodies) -> bytes:
+        """The whole body, which counts in `bodies` until `let_go`.
 
         Raises:
             BodyTooLarge: It is longer than the limit.
+            SlowBody: It comes too slowly.
+            Overloaded: There is no room for it.
             ClientLeft: It never came.
         """
         announced = self._headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > limit:
             raise BodyTooLarge(f"the body may have {limit} bytes, not {announced.decode()}")
-        chunks: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            chunk = message.get("body", b"")
-            more = message.get("more_body", False)
-            size += len(chunk)
-            if size > limit:
-                raise BodyTooLarge(f"the body may have {limit} bytes, not more")
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if len(body) <= min(SMALL_BYTES, limit) and not message.get("more_body") and message["type"] == HTTP_REQUEST:
+            return body
+        client = self._scope.get("client")
+        self._held = bodies.hold(client[0] if client else "")
+        if self._held.add(message, limit):
+            return await bodies.rest(self._held, receive, limit)
+        return self._held.whole()
+
+    def let_go(self) -> None:
+        """Is called when it is answered."""
+        if self._held:
+            self._held.let_go()
 
 
 def new_request_id() -> str:

@@ -15,6 +15,7 @@ TAG = "predictions"
 ERRORS = {
     401: "The request has no key that is allowed.",
     404: "There is no such use case.",
+    408: "The body came too slowly.",
     409: "The `Idempotency-Key` was used for another request.",
     413: "The body is too large.",
     421: "The header `Host` does not name this service (`ALLOWED_HOSTS`).",

@@ -16,17 +16,16 @@ from starlette.types import Receive, Scope, Send
 from modelyard.contract import Answer
 from services.api import metrics
 from services.api.answers import answer_content, make_all, make_row
+from services.api.bodies import ClientLeft
 from services.api.errors import (
     NoAnswer,
-    Problem,
     RequestError,
     TooSlow,
-    UnusableRequest,
     answer_to,
     unexpected,
 )
 from services.api.idempotency import Asked
-from services.api.incoming import ClientLeft, Incoming, new_request_id
+from services.api.incoming import Incoming, new_request_id
 from services.api.prediction_log import settle
 from services.api.questions import JSON, Question
 from services.api.rows import Kept, Row
@@ -50,9 +49,17 @@ class Answered(NamedTuple):
     request_ids: Sequence[str]
 
 
-async def predict(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers one request for predictions, whatever comes of it."""
-    incoming = Incoming(scope)
+async def predict(service: Service, caller: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers one request for predictions, whatever comes of it.
+
+    Args:
+        service: Answers it.
+        caller: Who asks, as far as callers are told apart.
+        scope: As ASGI has it, and so are the others.
+        receive: Gives its body.
+        send: Takes its answer.
+    """
+    incoming = Incoming(scope, caller)
     try:
         async with asyncio.timeout(service.settings.api_request_seconds):
             body = await _answer(service, incoming, receive)
@@ -74,6 +81,8 @@ async def predict(service: Service, scope: Scope, receive: Receive, send: Send) 
             metrics.note_records(incoming.use_case, incoming.version, incoming.records)
         if service.settings.api_log_requests:
             LOGGER.info("answered", extra=_facts(incoming, 200))
+    finally:
+        incoming.let_go()
 
 
 async def _answer(service: Service, incoming: Incoming, receive: Receive) -> bytes:
@@ -82,15 +91,15 @@ async def _answer(service: Service, incoming: Incoming, receive: Receive) -> byt
     incoming.check_is_ours()
     settings = service.settings
     if incoming.is_batch:
-        body = await incoming.body(receive, settings.api_batch_body_limit_bytes)
+        body = await incoming.body(receive, settings.api_batch_body_limit_bytes, service.bodies)
     else:
-        body = await incoming.body(receive, settings.body_limit(files=served.reader.takes_files))
+        body = await incoming.body(receive, settings.body_limit(files=served.reader.takes_files), service.bodies)
     key = incoming.idempotency_key
     work = _batch if incoming.is_batch else _single
     if key is None:
         return (await work(service, served, incoming, body, None)).body
     kind = "batch" if incoming.is_batch else "single"
-    asked = Asked.of(served.contract.use_case, key, kind, body)
+    asked = await Asked.of(incoming.caller, served.contract.use_case, key, kind, body)
     return await service.repeats.once(asked, lambda: work(service, served, incoming, body, asked))
 
 
@@ -137,8 +146,7 @@ async def _batch(
 ) -> Answered:
     """Answers many records, all of them or none."""
     async with service.batches:
-        questions = await served.read_all(body, incoming.content_type)
-        _check_count(len(questions), service.settings.api_batch_limit)
+        questions = await served.read_all(body, incoming.content_type, service.settings.api_batch_limit)
         rows, sent = await _answer_all(served, questions, incoming)
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)
@@ -159,12 +167,6 @@ async def _answer_all(served: ServedVersion, questions: list[Question], incoming
         rows += more_rows
         parts.append(to_json(contents)[1:-1])
     return rows, b'{"predictions":[%b]}' % b",".join(parts)
-
-
-def _check_count(count: int, limit: int) -> None:
-    if not 0 < count <= limit:
-        sentence = f"a batch has 1 to {limit} records (API_BATCH_LIMIT), not {count}"
-        raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 
 async def _send(body: bytes, send: Send) -> None:

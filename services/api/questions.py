@@ -1,6 +1,6 @@
 """What is asked of a model: how the body of a request becomes a question, whatever kind of input the model takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from modelyard.contract import Arrays, Contract, Record
@@ -42,8 +42,8 @@ class Reader(Protocol):
             UnusableRequest: It has none that the contract allows; the problems say why.
         """
 
-    def read_all(self, body: bytes, content_type: str) -> list[Question]:
-        """The questions in a body that has many.
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
+        """The questions in a body that has many: some at a time, as others have their turn in between.
 
         Raises:
             UnusableRequest: One of them is none that the contract allows; the problems say which and why.
@@ -86,10 +86,11 @@ class TableReader:
         record, key = self._records.read(body)
         return Question(record, key)
 
-    def read_all(self, body: bytes, content_type: str) -> list[Question]:
+    def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The questions in a JSON array."""
         check_is_json(content_type)
-        return [Question(record, key) for record, key in self._records.read_all(body)]
+        for records in self._records.read_all(body, most):
+            yield [Question(record, key) for record, key in records]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """A column of shape (questions, 1) for each feature."""

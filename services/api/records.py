@@ -1,5 +1,6 @@
 """How the body of a request becomes a record: checked by a type made from the contract once per model version."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
 from pydantic import (
@@ -12,11 +13,12 @@ from pydantic import (
     ValidationError,
     with_config,
 )
-from pydantic_core import ErrorDetails, PydanticKnownError
+from pydantic_core import ErrorDetails, PydanticKnownError, from_json
 from typing_extensions import TypedDict
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Value
 from services.api.errors import Problem, UnusableRequest
+from services.api.flat import READABLE_BYTES, FlatObjects, NotFlat, without_depth
 
 LARGEST_KEY = 2**63 - 1
 LONGEST_KEY = 200
@@ -24,9 +26,17 @@ LONGEST_TEXT = 1000
 # Postgres keeps every character but this one.
 TEXT_PATTERN = r"^[^\u0000]*$"
 
+# Of a character beyond U+FFFF.
+LONGEST_ESCAPE = len(r"\ud83d\ude00")
+# Of a record, beside its texts.
+SPACE_BYTES = 8 * 1024
+
 MOST_PROBLEMS = 100
 SHOWN_CHARACTERS = 40
 SHOWN_NAME = 200
+
+# A record, and what names it when something does.
+Named = tuple[dict[str, Value], str | None]
 
 
 class RecordReader:
@@ -39,58 +49,115 @@ class RecordReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._features = {feature.name: feature for feature in contract.features}
+        self._most_fields = len(contract.features) + 1 + MOST_PROBLEMS
+        self._largest_bytes = _largest_bytes(contract)
+        self._flat = FlatObjects(self._most_fields, self._largest_bytes)
         record = _body_type(contract)
         self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(record)
         self._bodies: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[record])  # type: ignore[valid-type]
 
-    def read(self, body: bytes) -> tuple[dict[str, Value], str | None]:
+    def read(self, body: bytes) -> Named:
         """The record in a JSON body, and its key when it has one.
 
         Raises:
             UnusableRequest: The body is not JSON, or not a record that the contract allows; names every such field.
         """
         try:
-            record = self._body.validate_json(body)
+            record = self._body.validate_json(body if self._flat.is_one(body) else without_depth(body, 1))
+        except NotFlat:
+            sentence = f"the body must be one JSON object {self._flatness()}; {self._fields()}"
+            raise UnusableRequest([Problem(type="not_flat", loc=["body"], msg=sentence)]) from None
         except ValidationError as error:
             raise UnusableRequest(self._problems(error)) from None
         return self._without_key(record)
 
-    def read_all(self, body: bytes) -> list[tuple[dict[str, Value], str | None]]:
-        """The records in a JSON array, each with its key when it has one.
+    def read_all(self, body: bytes, most: int) -> Iterator[list[Named]]:
+        """The records in a JSON array, each with its key when it has one: some at a time, so that others have turns.
+
+        Args:
+            body: The array.
+            most: How many records it may have.
 
         Raises:
-            UnusableRequest: The body is not JSON, or not an array of such records; names every such field.
+            UnusableRequest: The body is not JSON, or not an array of such records; names every such field of those
+                that were read until there were too many.
         """
+        count = 0
+        problems: list[Problem] = []
         try:
-            records = self._bodies.validate_json(body)
-        except ValidationError as error:
-            raise UnusableRequest(self._problems(error, of_many=True)) from None
-        return [self._without_key(record) for record in records]
+            for piece in self._pieces(body):
+                records, wrong = self._read_piece(piece, count)
+                count += len(records)
+                problems += wrong
+                if len(problems) > MOST_PROBLEMS:
+                    raise UnusableRequest([self._too_many(f"{len(problems)} problems or more")])
+                _check_count(count, most)
+                yield [] if problems else [self._without_key(record) for record in records]
+        except NotFlat:
+            sentence = f"record {count}: what comes here must be one JSON object {self._flatness()}"
+            problems.append(Problem(type="not_flat", loc=["body", str(count)], msg=sentence))
+        if problems:
+            raise UnusableRequest(problems)
+        _check_count(count, most)
 
     def _without_key(self, record: dict[str, Value]) -> tuple[dict[str, Value], str | None]:
         key = record.pop(self._contract.key, None) if self._contract.key else None
         return record, None if key is None else str(key)
 
-    def _problems(self, error: ValidationError, *, of_many: bool = False) -> list[Problem]:
+    def _pieces(self, body: bytes) -> Iterator[bytes]:
+        """The records in arrays that are short enough to be read in one call.
+
+        Raises:
+            NotFlat: There is something else among them, in a body that is too long to be read as it is.
+        """
+        pieces = self._flat.split(body)
+        if len(body) > READABLE_BYTES:
+            return pieces
+        try:
+            return iter(list(pieces))
+        except NotFlat:
+            return iter([without_depth(body, 2)])
+
+    def _read_piece(self, piece: bytes, first: int) -> tuple[list[dict[str, Value]], list[Problem]]:
+        """The records in a piece, as they came if something is wrong with them, and what that is.
+
+        Raises:
+            UnusableRequest: The piece is no array, or has too many problems.
+        """
+        try:
+            return self._bodies.validate_json(piece), []
+        except ValidationError as error:
+            problems = self._problems(error, first)
+            if not all(len(problem["loc"]) > 1 for problem in problems):
+                raise UnusableRequest(problems) from None
+            return from_json(piece), problems
+
+    def _problems(self, error: ValidationError, first: int | None = None) -> list[Problem]:
+        """What is wrong, in a body with many records when it is said which of them is the first one that was read."""
         if error.error_count() > MOST_PROBLEMS:
-            sentence = f"the body has {error.error_count()} problems; {self._fields()}"
-            return [Problem(type="too_many_problems", loc=["body"], msg=sentence)]
-        problem = self._problem_of_many if of_many else self._problem
-        return [problem(details) for details in error.errors(include_url=False, include_context=False)]
+            return [self._too_many(f"{error.error_count()} problems{'' if first is None else ' or more'}")]
+        found = error.errors(include_url=False, include_context=False)
+        if first is None:
+            return [self._problem(details) for details in found]
+        return [self._problem_of_many(details, first) for details in found]
+
+    def _too_many(self, problems: str) -> Problem:
+        return Problem(type="too_many_problems", loc=["body"], msg=f"the body has {problems}; {self._fields()}")
 
     def _problem(self, details: ErrorDetails, form: str = "one JSON object") -> Problem:
         field = [str(part) for part in details["loc"][:1]]
         sentence = self._sentence_of_field(details, field[0]) if field else self._sentence_of_body(details, form)
         return Problem(type=details["type"], loc=["body", *(name[:SHOWN_NAME] for name in field)], msg=sentence)
 
-    def _problem_of_many(self, details: ErrorDetails) -> Problem:
-        place, *rest = details["loc"] or (None,)
-        if place is None:
+    def _problem_of_many(self, details: ErrorDetails, first: int) -> Problem:
+        if not details["loc"]:
             return self._problem(details, "an array of JSON objects")
+        place, *rest = details["loc"]
+        number = first + int(place)
         problem = self._problem({**details, "loc": tuple(rest)})
         sentence = problem["msg"] if rest else f"a record must be one JSON object, not {_shown(details['input'])}"
-        where = ["body", str(place), *problem["loc"][1:]]
-        return Problem(type=problem["type"], loc=where, msg=f"record {place}: {sentence}")
+        where = ["body", str(number), *problem["loc"][1:]]
+        return Problem(type=problem["type"], loc=where, msg=f"record {number}: {sentence}")
 
     def _sentence_of_field(self, details: ErrorDetails, name: str) -> str:
         if details["type"] == "missing":
@@ -106,9 +173,26 @@ class RecordReader:
             return f"the body is not valid JSON: {details['msg'].removeprefix('Invalid JSON: ')}"
         return f"the body must be {form}, not {_shown(details['input'])}; {self._fields()}"
 
+    def _flatness(self) -> str:
+        return f"with no arrays or objects in it, of up to {self._most_fields} fields and {self._largest_bytes} bytes"
+
     def _fields(self) -> str:
         key = [self._contract.key] if self._contract.key else []
         return f"the fields are: {', '.join(key + self._contract.names)}"
+
+
+def _largest_bytes(contract: Contract) -> int:
+    """How long a record can be, with every character as an escape and with space around what is in it."""
+    texts = [LONGEST_KEY] + [0 if each.is_numeric else LONGEST_TEXT for each in contract.features]
+    declared = [len(category) for each in contract.features for category in each.categories]
+    names = [len(name) for name in contract.names]
+    return SPACE_BYTES + LONGEST_ESCAPE * sum([*texts, *declared, *names])
+
+
+def _check_count(count: int, most: int) -> None:
+    if not 0 < count <= most:
+        sentence = f"a batch has 1 to {most} records (API_BATCH_LIMIT), and this one has {'more' if count else 'none'}"
+        raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 
 def expectation(feature: Feature) -> str:

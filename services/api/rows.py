@@ -33,6 +33,7 @@ class Claim(NamedTuple):
         request_id: Of the first row that was kept for it.
         answer: The body of the answer.
         created_at: When it was given.
+        caller: Who asked, told apart by a hash of the API key; empty: an API without keys, or a claim from before.
     """
 
     use_case: str
@@ -41,6 +42,7 @@ class Claim(NamedTuple):
     request_id: str
     answer: str
     created_at: datetime
+    caller: str = ""
 
 
 class Kept(NamedTuple):

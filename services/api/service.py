@@ -16,7 +16,9 @@ from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
+from services.api.bodies import Bodies
 from services.api.challenger_watch import ChallengerWatch
+from services.api.connections import end_idle_connections
 from services.api.database import DATABASE_ERRORS, Lines, unavailable
 from services.api.drain import Drain
 from services.api.errors import NotReady
@@ -67,6 +69,7 @@ class Service:
     heartbeat: Heartbeat
     watch: RegistryWatch
     lines: Lines
+    bodies: Bodies
 
     async def readiness(self) -> Readiness:
         """Whether predictions can be answered, which they can while the spool stands in for the database.
@@ -155,9 +158,11 @@ async def running(
             heartbeat=heartbeat,
             watch=watch,
             lines=lines,
+            bodies=Bodies(traffic, settings.longest_body, settings.api_concurrency_limit),
         )
         house = keep_house(lines, settings.api_idempotency_seconds)
-        async with _in_background(drain.run(), heartbeat.run(), shadows.run(), house, service.observe_on()):
+        idle = end_idle_connections()
+        async with _in_background(drain.run(), heartbeat.run(), shadows.run(), house, service.observe_on(), idle):
             yield service
             watch.stop()
         shadows.close()

@@ -19,6 +19,8 @@ LOGGER = logging.getLogger(__name__)
 
 # Of one model: a decoded picture takes up to some hundred megabytes.
 FILES_AT_A_TIME = 2
+# What is longer is read in a thread.
+READ_AT_ONCE_BYTES = 16 * 1024
 
 Tell = Callable[[Answer | NoAnswer], None]
 
@@ -58,21 +60,29 @@ class ServedVersion:
         Raises:
             RequestError: There is none that the model can answer.
         """
-        if not self.reader.takes_files:
+        if not self.reader.takes_files and len(body) <= READ_AT_ONCE_BYTES:
             return self.reader.read(body, content_type)
         async with self._threads:
             return await asyncio.to_thread(self.reader.read, body, content_type)
 
-    async def read_all(self, body: bytes, content_type: str) -> list[Question]:
-        """The questions in a body that has many.
+    async def read_all(self, body: bytes, content_type: str, most: int) -> list[Question]:
+        """The questions in a body that has many, read in parts between which others have their turn.
 
         Raises:
             RequestError: One of them is none that the model can answer.
         """
-        if not self.reader.takes_files:
-            return self.reader.read_all(body, content_type)
-        async with self._threads:
-            return await asyncio.to_thread(self.reader.read_all, body, content_type)
+        questions: list[Question] = []
+        parts = self.reader.read_all(body, content_type, most)
+        if self.reader.takes_files:
+            async with self._threads:
+                while part := await asyncio.to_thread(next, parts, None):
+                    questions += part
+            return questions
+        # Not in a thread: a part takes a millisecond, and a thread would hold the interpreter for five at a time.
+        for part in parts:
+            questions += part
+            await asyncio.sleep(0)
+        return questions
 
     async def ask_all(self, questions: list[Question]) -> list[Answer]:
         """What the model says of some questions: all of them, or none.

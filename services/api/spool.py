@@ -37,18 +37,23 @@ create table if not exists predictions (
 ) without rowid;
 create table if not exists idempotency_keys (
     use_case text not null, idempotency_key text not null, body_sha256 text not null, request_id text not null,
-    answer text not null, created_at text not null,
-    primary key (use_case, idempotency_key)
+    answer text not null, created_at text not null, caller text not null default '',
+    primary key (caller, use_case, idempotency_key)
 ) without rowid;
 create table if not exists refused (request_id text primary key, reason text not null, row text not null) without rowid;
 """
 ADD_ROWS = "insert or ignore into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ADD_CLAIMS = "insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?)"
+ADD_CLAIMS = "insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?, ?)"
 OLDEST_ROWS = "select * from predictions order by request_id limit ?"
 ANY_CLAIMS = "select * from idempotency_keys limit ?"
-FIND_CLAIM = "select * from idempotency_keys where use_case = ? and idempotency_key = ?"
+FIND_CLAIM = "select * from idempotency_keys where caller = ? and use_case = ? and idempotency_key = ?"
 REMOVE_ROW = "delete from predictions where request_id = ?"
-REMOVE_CLAIM = "delete from idempotency_keys where use_case = ? and idempotency_key = ? and request_id = ?"
+REMOVE_CLAIM = (
+    "delete from idempotency_keys where caller = ? and use_case = ? and idempotency_key = ? and request_id = ?"
+)
+HAS_CALLERS = "select exists (select 1 from pragma_table_info('idempotency_keys') where name = 'caller')"
+# To a file from before callers were told apart. It is only emptied: that its primary key lacks them does no harm.
+ADD_CALLERS = "alter table idempotency_keys add column caller text not null default ''"
 SET_ASIDE = "insert or replace into refused values (?, ?, ?)"
 COUNT_ROWS = "select count(*) from predictions"
 # Not how many: that would take the longer the more there are, for each group that comes in.
@@ -136,14 +141,14 @@ class Spool:
         ]
         return rows, self._read_claims(ANY_CLAIMS, count)
 
-    def find_claim(self, use_case: str, key: str) -> Claim | None:
-        """What was answered under a key, if that is in it."""
-        found = self._read_claims(FIND_CLAIM, use_case, key)
+    def find_claim(self, caller: str, use_case: str, key: str) -> Claim | None:
+        """What was answered to a caller under a key, if that is in it."""
+        found = self._read_claims(FIND_CLAIM, caller, use_case, key)
         return found[0] if found else None
 
     def remove(self, rows: Sequence[Row], claims: Sequence[Claim]) -> None:
         """Forgets what the database has now."""
-        keys = [(claim.use_case, claim.idempotency_key, claim.request_id) for claim in claims]
+        keys = [(claim.caller, claim.use_case, claim.idempotency_key, claim.request_id) for claim in claims]
         with self._connection:
             removed = self._connection.executemany(REMOVE_ROW, [(row.request_id,) for row in rows]).rowcount
             self._connection.executemany(REMOVE_CLAIM, keys)
@@ -173,7 +178,9 @@ class Spool:
 
     def _read_claims(self, query: str, *arguments: object) -> list[Claim]:
         found = self._connection.execute(query, arguments)
-        return [Claim._make((*claim[:-1], datetime.fromisoformat(claim[-1]))) for claim in found]
+        return [
+            Claim._make((*before, datetime.fromisoformat(created_at), caller)) for *before, created_at, caller in found
+        ]
 
     def _has_claims(self) -> bool:
         return bool(self._count(HAS_CLAIMS))
@@ -232,6 +239,8 @@ def _open(file: Path, limit_bytes: int) -> sqlite3.Connection:
         page_size = connection.execute("pragma page_size").fetchone()[0]
         connection.execute(f"pragma max_page_count = {max(limit_bytes // page_size, 16)}")
         connection.executescript(SCHEMA)
+        if not connection.execute(HAS_CALLERS).fetchone()[0]:
+            connection.execute(ADD_CALLERS)
     except BaseException:
         connection.close()
         raise
@@ -255,4 +264,4 @@ def _lock(file: Path) -> int:
 
 
 def _plain(values: Row | Claim) -> tuple[object, ...]:
-    return (*values[:-1], values[-1].isoformat())
+    return tuple(value.isoformat() if isinstance(value, datetime) else value for value in values)

@@ -197,6 +197,11 @@ class Settings(BaseSettings):
         return [*split_names(self.allowed_hosts), self.bind_address.lower()]
 
     @property
+    def longest_body(self) -> int:
+        """How many bytes the body of any request may have."""
+        return max(self.api_body_limit_bytes, self.api_picture_limit_bytes, self.api_batch_body_limit_bytes)
+
+    @property
     def spool_folder(self) -> Path:
         """Where the API keeps rows that the database does not take."""
         return (self.api_spool_folder or self.home / "spool").expanduser().resolve()

@@ -66,6 +66,22 @@ def test_rows_of_the_table_as_it_was_are_kept_in_their_months(before: Engine) ->
         assert parts(connection) == {"predictions_2021_03": 2, f"predictions_{now:%Y_%m}": 1}
 
 
+def test_idempotency_keys_are_kept_when_callers_are_told_apart(before: Engine) -> None:
+    with before.begin() as connection:
+        run_migration(connection, "0003_idempotency_keys.sql")
+        add_key(connection)
+        run_migration(connection, "0008_callers_of_idempotency_keys.sql")
+        assert connection.execute(text("select idempotency_key, caller from idempotency_keys")).all() == [("a", "")]
+        connection.execute(text("update idempotency_keys set caller = 'somebody'"))
+        add_key(connection)
+        assert connection.scalar(text("select count(*) from idempotency_keys")) == 2
+
+
+def add_key(connection: Connection) -> None:
+    query = "insert into idempotency_keys (use_case, idempotency_key, body_sha256, request_id, answer) values"
+    connection.execute(text(f"{query} ('loans', 'a', 'hash', '{uuid.uuid4()}', '{{}}')"))
+
+
 def test_a_row_has_its_place_before_its_month_has_one(admin_raw_engine: Engine) -> None:
     with admin_raw_engine.begin() as connection:
         add(connection, OLD)

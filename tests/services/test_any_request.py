@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from itertools import chain
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -91,7 +92,7 @@ def test_whatever_a_contract_allows_is_read_as_documented(contract: Contract, da
     for record, question in zip(asked, singles, strict=True):
         schema.validate(record)
         assert question.record == record
-    assert reader.read_all(json.dumps(asked).encode(), JSON) == singles
+    assert [*chain(*reader.read_all(json.dumps(asked).encode(), JSON, most=3))] == singles
     arrays = reader.arrays(singles)
     for feature in contract.features:
         column = arrays[feature.name]
