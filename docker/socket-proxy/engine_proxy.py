@@ -31,7 +31,7 @@ LINGER_SECONDS = 1.0
 ENGINE_SECONDS = 60.0
 CHUNK_BYTES = 64 * 1024
 # Names in a log line and in an answer come from whoever asks.
-SHOWN_CHARACTERS = 80
+SHOWN_CHARACTERS = 120
 
 # `make down` finds the steps' containers by it.
 LABEL = "org.modelyard.step"

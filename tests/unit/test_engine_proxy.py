@@ -169,13 +169,18 @@ def test_another_query_is_refused(query: str) -> None:
         ({"HostConfig": {"Binds": ["/:/host"]}}, "HostConfig.Binds: no step needs it"),
         ({"HostConfig": {"NetworkMode": "host"}}, 'HostConfig.NetworkMode: may be "modelyard_default" only'),
         ({"Labels": {}}, "Labels: must name the task as org.modelyard.step"),
-        ({"x" * 1000: 1}, f"{'x' * 80}…: no step needs it"),
+        ({"x" * 1000: 1}, f"{'x' * 120}…: no step needs it"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused) as refused:
         create({**ASKED, **changes})
     assert str(refused.value).startswith(message)
+
+
+def test_only_a_create_has_a_body() -> None:
+    with pytest.raises(Refused, match=f"^POST /containers/{ID}/start takes no body$"):
+        translate(Request("POST", f"/containers/{ID}/start", json.dumps(ASKED).encode()), PLATFORM)
 
 
 def test_a_secret_is_in_no_refusal() -> None:
