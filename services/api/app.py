@@ -18,6 +18,7 @@ from services.api import last_predictions, platform_services
 from services.api.door import Door
 from services.api.errors import answer_errors_in_one_form
 from services.api.logs import log_as
+from services.api.memory import return_large_blocks
 from services.api.needed import database_url, tracking_uri
 from services.api.openapi import Document
 from services.api.proven import ModelSource
@@ -50,6 +51,7 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _end_with_parent()
+        return_large_blocks()
         async with running(settings, url, source, models, traffic) as app.state.service:
             # What is there by now stays: the collector need not look through it again while requests wait.
             gc.collect()

@@ -26,7 +26,7 @@ MOST_PARTS = 10
 # So does an object.
 MOST_FIELDS = 10
 # Of a batch, all pictures are decoded before the first is answered; small files may hold many pixels.
-LARGEST_BATCH_BYTES = 256 * 1024 * 1024
+LARGEST_BATCH_BYTES = 96 * 1024 * 1024
 
 
 class Form(NamedTuple):

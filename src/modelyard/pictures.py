@@ -11,7 +11,9 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from io import BytesIO
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +26,14 @@ Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 LARGEST_BYTES = 20 * 1024 * 1024
-# A file of a few kilobytes can claim to hold gigabytes of pixels.
+# A file of a few kilobytes can claim to hold gigabytes of pixels. A decoder of WebP holds five copies of a picture.
 LARGEST_PIXELS = 50_000_000
+LARGEST_PIXELS_OF = {"WEBP": 12_000_000}
+# Of larger ones, one is decoded at a time.
+MANY_PIXELS = 8_000_000
+LARGE_PICTURES = Lock()
+# Rows of a large picture that are made smaller at a time.
+ROWS_AT_A_TIME = 256
 SMALLEST_SIDE = 16
 # A JPEG of many times the wanted size is decoded smaller at once, still so many times larger than wanted.
 DECODED_SCALE = 2
@@ -105,10 +113,10 @@ def read_picture(content: bytes, shape: Sequence[int]) -> Picture:
     if not content:
         raise UnusablePicture("is empty")
     try:
-        with _opened(content) as image:
+        with _opened(content) as image, LARGE_PICTURES if _is_large(image) else nullcontext():
             return _picture(image, content, shape)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooLargePicture(f"has more than {LARGEST_PIXELS // 10**6} million pixels") from error
+        raise _too_many_pixels(LARGEST_PIXELS) from error
     except UnidentifiedImageError as error:
         raise UnknownPicture("is no picture in JPEG, PNG or WebP format") from error
     except DAMAGED as error:
@@ -159,9 +167,18 @@ def resized(pixels: Pixels, shape: Sequence[int]) -> Pixels:
 
 def _opened(content: bytes) -> Image.Image:
     image = Image.open(BytesIO(content), formats=FORMATS)
-    if image.width * image.height > LARGEST_PIXELS:
-        raise Image.DecompressionBombError
+    most = LARGEST_PIXELS_OF.get(image.format or "", LARGEST_PIXELS)
+    if image.width * image.height > most:
+        raise _too_many_pixels(most)
     return image
+
+
+def _is_large(image: Image.Image) -> bool:
+    return image.width * image.height > MANY_PIXELS
+
+
+def _too_many_pixels(most: int) -> TooLargePicture:
+    return TooLargePicture(f"has more than {most // 10**6} million pixels")
 
 
 def _picture(image: Image.Image, content: bytes, shape: Sequence[int]) -> Picture:
@@ -172,7 +189,7 @@ def _picture(image: Image.Image, content: bytes, shape: Sequence[int]) -> Pictur
     longest = DECODED_SCALE * max(height, width)
     image.draft(None, (longest, longest))
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    upright = ImageOps.exif_transpose(_reduced(image, longest, channels))
     turned = (upright.width > upright.height) != (image.width > image.height)
     remarks = _remarks(image.mode, channels)
     fitting = _in_channels(upright, channels).resize((width, height), RESAMPLING)
@@ -186,6 +203,21 @@ def _picture(image: Image.Image, content: bytes, shape: Sequence[int]) -> Pictur
         height=size[0] if turned else size[1],
         remarks=remarks,
     )
+
+
+def _reduced(image: Image.Image, longest: int, channels: int) -> Image.Image:
+    """A large picture, converted and made smaller some rows at a time: at once it would take several copies."""
+    factor = min(image.size) // longest
+    if not _is_large(image) or factor < DECODED_SCALE:
+        return image
+    rows = max(ROWS_AT_A_TIME // factor, 1) * factor
+    smaller = Image.new("L" if channels == 1 else "RGB", (-(-image.width // factor), -(-image.height // factor)))
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height)))
+        smaller.paste(_in_channels(part, channels).reduce(factor), (0, top // factor))
+    # Among it how the picture is to be turned. What is transparent is white by now.
+    smaller.info = {name: value for name, value in image.info.items() if name != "transparency"}
+    return smaller
 
 
 def _remarks(mode: str, channels: int) -> tuple[str, ...]:

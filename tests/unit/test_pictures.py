@@ -1,5 +1,8 @@
 import base64
+import subprocess
+import sys
 from contextlib import suppress
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from modelyard import pictures
 from modelyard.pictures import (
     TooLargePicture,
     UnknownPicture,
@@ -125,3 +129,46 @@ def test_no_damage_makes_anything_but_a_sentence(name: str, position: int, value
     content[position % len(content)] = value
     with suppress(UnusablePicture):
         assert read_picture(bytes(content), SHAPE).pixels.shape == SHAPE
+
+
+def test_a_large_picture_is_made_smaller_in_stripes_as_it_would_be_at_once() -> None:
+    ramp = np.add.outer(np.arange(3000), np.arange(2800)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([ramp, ramp[::-1], ramp]))
+    assert np.array_equal(np.asarray(pictures._reduced(image, 192, 3)), np.asarray(image.reduce(2800 // 192)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_attack_the_largest_picture_of_any_kind_is_read_in_little_memory(mode: str) -> None:
+    """In a process of its own, whose highest mark is asked: 200 MB are the decoded pixels themselves."""
+    program = f"""
+import resource
+from PIL import Image
+from modelyard import pictures
+image = Image.new({mode!r}, (7140, 7000))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pictures._in_channels(pictures._reduced(image, 192, 3), 3)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 50
+
+
+def test_a_webp_picture_may_have_fewer_pixels_as_its_decoder_copies_them() -> None:
+    file = BytesIO()
+    Image.new("RGB", (4000, 3100)).save(file, "WEBP", quality=1, method=0)
+    with pytest.raises(TooLargePicture, match="more than 12 million pixels"):
+        read_picture(file.getvalue(), SHAPE)
+
+
+def test_a_large_picture_that_says_how_it_is_to_be_turned_is_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    left, right = Image.new("RGB", (1600, 2800), "white"), Image.new("RGB", (1600, 2800), "black")
+    whole = Image.new("RGB", (3200, 2800))
+    whole.paste(left, (0, 0))
+    whole.paste(right, (1600, 0))
+    whole.save(file, "PNG", exif=exif)
+    pixels = read_picture(file.getvalue(), (32, 32, 3)).pixels
+    assert pixels[0].mean() > 250
+    assert pixels[-1].mean() < 5
