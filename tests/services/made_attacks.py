@@ -24,9 +24,9 @@ def endless_loop() -> list[onnx.NodeProto]:
     )
     return [
         helper.make_node("ReduceMin", ["plain"], ["smallest"], keepdims=0),
-        helper.make_node("Less", ["smallest", "zero"], ["negatives"]),
-        helper.make_node("Squeeze", ["negatives"], ["negative"]),
-        helper.make_node("Loop", ["", "negative", "plain"], ["sum"], body=body),
+        helper.make_node("Less", ["smallest", "zero"], ["are_below"]),
+        helper.make_node("Squeeze", ["are_below"], ["is_below"]),
+        helper.make_node("Loop", ["", "is_below", "plain"], ["sum"], body=body),
     ]
 
 
