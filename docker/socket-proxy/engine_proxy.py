@@ -51,6 +51,7 @@ STEP_SETTINGS = frozenset(
         "RAW_DATABASE_URL",
         "CLEAN_DATABASE_URL",
         "MLFLOW_TRACKING_URI",
+        "MODEL_LIMIT_MB",
         "SOURCES_ALLOWED",
         "SOURCES_LIMIT_MB",
         "ALLOWED_BAD_SHARE",

@@ -1,11 +1,12 @@
-"""Versions that may answer: each was loaded and has answered its example as at training."""
+"""Versions that may answer: each was tried in a process of its own, and has answered its example as at training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel, UnusableModel
+from modelyard.models.compiled import PACKAGE_FILES
+from modelyard.models.proof import load_checked
 from modelyard.stores.registry import Offered
 from services.api.model_cache import ModelCache
 from services.api.serving import ServedVersion
@@ -17,34 +18,33 @@ class ModelSource(Protocol):
     def offered(self) -> dict[str, Offered]:
         """Every registered use case, with its versions in production and at the gate."""
 
-    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
-        """Fetches files of a version into a folder."""
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...], limit_bytes: int) -> Path:
+        """Fetches files of a version into a folder, so many bytes at most."""
 
 
-@contextmanager
-def fetched(
-    source: ModelSource, cache: ModelCache, use_case: str, version: int
-) -> Iterator[tuple[ServedVersion, Path]]:
-    """A version from the registry, and the folder with its files; they are removed unless they are put elsewhere.
+class Fetcher:
+    """Fetches versions from the registry and has them prove themselves.
 
-    Raises:
-        UnusableModel: It cannot answer; the message says why.
-        ModelyardError: The registry does not give it.
-        OSError: The disk does not take it.
+    Args:
+        source: The registry.
+        cache: Where there is room for a download.
+        limit_bytes: How large the files of a version may be together.
     """
-    with cache.staging(use_case) as staged:
-        source.download(use_case, version, staged, PACKAGE_FILES)
-        yield load_proven(use_case, version, staged), staged
 
+    def __init__(self, source: ModelSource, cache: ModelCache, limit_bytes: int) -> None:
+        self._source = source
+        self._cache = cache
+        self._limit_bytes = limit_bytes
 
-def load_proven(use_case: str, version: int, folder: Path) -> ServedVersion:
-    """A version from a folder.
+    @contextmanager
+    def fetched(self, use_case: str, version: int) -> Iterator[tuple[ServedVersion, Path]]:
+        """A version from the registry, and the folder with its files; they are removed unless they are put elsewhere.
 
-    Raises:
-        UnusableModel: It cannot be used, belongs to another use case, or answers otherwise; the message says which.
-    """
-    model = CompiledModel.load(folder)
-    if model.contract.use_case != use_case:
-        raise UnusableModel(f"its contract is that of {model.contract.use_case}, not of {use_case}")
-    model.prove()
-    return ServedVersion(version, model)
+        Raises:
+            StepFailed: It cannot answer; the message says why.
+            ModelyardError: The registry does not give it.
+            OSError: The disk does not take it.
+        """
+        with self._cache.staging(use_case) as staged:
+            self._source.download(use_case, version, staged, PACKAGE_FILES, self._limit_bytes)
+            yield ServedVersion(version, load_checked(staged, use_case)), staged

@@ -9,44 +9,56 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelyard.contract import IDENTIFIER
-from modelyard.errors import ModelyardError, StepFailed
-from modelyard.models.compiled import UnusableModel
+from modelyard.errors import ModelyardError, StepFailed, UnusableModel
+from modelyard.models.proof import load_proven
 from modelyard.stores.registry import Offered
 from services.api.model_cache import ModelCache
-from services.api.proven import ModelSource, fetched, load_proven
+from services.api.proven import Fetcher, ModelSource
 from services.api.serving import Models, ServedVersion
+from services.api.takes import Takes
 
 LOGGER = logging.getLogger(__name__)
 
 NOT_ASKED = "the registry has not been asked yet"
 ANSWERS = "answers"
 VERSIONS_IN_MEMORY = 2
+# A machine has few processors, and a version that is tried may take as much memory as one that answers.
+TAKEN_AT_A_TIME = 3
+# Of these, for use cases that answer already: no number of new ones holds up their next version.
+SPARED = 1
 
 
 class RegistryWatch:
     """Keeps what is served equal to what is in production.
 
-    Works in a thread of its own, so that neither a slow registry nor a large model holds up an answer.
+    Works in threads of its own, so that neither a slow registry nor a large model holds up an answer.
 
     Args:
         source: The registry.
-        cache: Where versions are kept for the next start.
+        fetcher: Fetches versions from it.
+        cache: Where versions are kept for the next start. What it holds has been tried by whoever put it there.
         models: What is served.
         poll_seconds: How long it waits before it asks again.
     """
 
-    def __init__(self, source: ModelSource, cache: ModelCache, models: Models, poll_seconds: float) -> None:
+    def __init__(
+        self, source: ModelSource, fetcher: Fetcher, cache: ModelCache, models: Models, poll_seconds: float
+    ) -> None:
         self.registry = NOT_ASKED
         self._source = source
+        self._fetcher = fetcher
         self._cache = cache
         self._models = models
         self._poll_seconds = poll_seconds
+        self._lock = threading.Lock()
         self._offered: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         # The one that answers and the one before, so that a rollback needs no download.
         self._proven: dict[str, list[ServedVersion]] = {}
         self._on_challengers: list[Callable[[Mapping[str, int]], None]] = []
         self._stopped = threading.Event()
+        self._wanted = threading.Event()
+        self._takes = Takes(self._take, self._wanted.set, TAKEN_AT_A_TIME, poll_seconds)
         # A daemon: a registry that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="registry-watch", daemon=True)
 
@@ -64,10 +76,11 @@ class RegistryWatch:
     def stop(self) -> None:
         """Ends the looking; what is served stays."""
         self._stopped.set()
+        self._wanted.set()
 
     def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
         try:
-            served = load_proven(use_case, version, folder)
+            served = ServedVersion(version, load_proven(folder, use_case))
         except UnusableModel as error:
             LOGGER.warning("%s: version %d in the cache cannot be used: %s", use_case, version, error)
             return
@@ -75,12 +88,13 @@ class RegistryWatch:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
+            self._wanted.clear()
             try:
                 self._look()
             except Exception:
                 # The thread's outermost edge: whatever happens, the next look may find it mended.
                 LOGGER.exception("looking into the registry failed")
-            self._stopped.wait(self._poll_seconds)
+            self._wanted.wait(self._poll_seconds)
 
     def _look(self) -> None:
         try:
@@ -100,7 +114,14 @@ class RegistryWatch:
         if version is None:
             self._in_loop(self._models.know, use_case)
         elif not (self._taken.get(use_case) == self._offered.get(use_case) == version):
-            self._take(use_case, version)
+            self._offer(use_case, version)
+            self._takes.start(use_case, version, spared=0 if use_case in self._proven else SPARED)
+
+    def _offer(self, use_case: str, version: int) -> None:
+        with self._lock:
+            if self._offered.get(use_case) != version:
+                self._offered[use_case] = version
+                self._in_loop(self._models.note, use_case, f"version {version} is being fetched")
 
     def _note_registry(self, state: str) -> None:
         # Not at every change of the words: an outage is told once.
@@ -108,39 +129,56 @@ class RegistryWatch:
             LOGGER.info("the registry: %s", state)
         self.registry = state
 
-    def _take(self, use_case: str, version: int) -> None:
-        if self._offered.get(use_case) != version:
-            self._offered[use_case] = version
-            self._in_loop(self._models.note, use_case, f"version {version} is being fetched")
+    def _take(self, use_case: str, version: int) -> bool:
         try:
             served = self._known(use_case, version) or self._fetch(use_case, version)
         except StepFailed as error:
-            self._taken[use_case] = version
-            self._in_loop(self._models.refuse, use_case, version, f"version {version} cannot be served: {error}")
+            return self._refuse(use_case, version, f"version {version} cannot be served: {error}")
         except (ModelyardError, OSError) as error:
-            # Nothing is known to be wrong with the model: it is tried again at the next look.
-            self._in_loop(self._models.note, use_case, f"version {version} cannot be fetched yet: {error}")
-        else:
-            self._taken[use_case] = version
-            self._serve(use_case, served)
+            # Nothing is known to be wrong with the model: it is tried again.
+            return self._postpone(use_case, version, f"version {version} cannot be fetched yet: {error}")
+        return self._serve(use_case, served)
+
+    def _refuse(self, use_case: str, version: int, sentence: str) -> bool:
+        with self._still_offered(use_case, version) as is_offered:
+            if is_offered:
+                self._taken[use_case] = version
+                self._in_loop(self._models.refuse, use_case, version, sentence)
+        return True
+
+    def _postpone(self, use_case: str, version: int, sentence: str) -> bool:
+        with self._still_offered(use_case, version) as is_offered:
+            if is_offered:
+                self._in_loop(self._models.note, use_case, sentence)
+        return False
+
+    @contextmanager
+    def _still_offered(self, use_case: str, version: int) -> Iterator[bool]:
+        """Whether a version is still the one in production, which does not change meanwhile."""
+        with self._lock:
+            yield self._offered.get(use_case) == version
 
     def _known(self, use_case: str, version: int) -> ServedVersion | None:
         return next((proven for proven in self._proven.get(use_case, []) if proven.version == version), None)
 
     def _fetch(self, use_case: str, version: int) -> ServedVersion:
         """Always from the registry: a folder in the cache may be of another registry's version of that number."""
-        with fetched(self._source, self._cache, use_case, version) as (served, staged):
+        with self._fetcher.fetched(use_case, version) as (served, staged):
             with _cache_trouble(use_case, version):
                 self._cache.put(use_case, version, staged)
             return served
 
-    def _serve(self, use_case: str, served: ServedVersion) -> None:
-        others = [proven for proven in self._proven.get(use_case, []) if proven is not served]
-        self._proven[use_case] = [served, *others[: VERSIONS_IN_MEMORY - 1]]
-        sentence = f"version {served.version} is in production and has proven itself on its example"
-        self._in_loop(self._models.serve, use_case, served, sentence)
-        with _cache_trouble(use_case, served.version):
-            self._cache.point(use_case, served.version)
+    def _serve(self, use_case: str, served: ServedVersion) -> bool:
+        with self._still_offered(use_case, served.version) as is_offered:
+            if is_offered:
+                self._taken[use_case] = served.version
+                others = [proven for proven in self._proven.get(use_case, []) if proven is not served]
+                self._proven[use_case] = [served, *others[: VERSIONS_IN_MEMORY - 1]]
+                sentence = f"version {served.version} is in production and has proven itself on its example"
+                self._in_loop(self._models.serve, use_case, served, sentence)
+                with _cache_trouble(use_case, served.version):
+                    self._cache.point(use_case, served.version)
+        return True
 
     def _in_loop(self, change: Callable[..., None], *arguments: object) -> None:
         in_loop(self._loop, change, *arguments)

@@ -27,7 +27,7 @@ from services.api.housekeeping import keep_house
 from services.api.idempotency import Repeats
 from services.api.model_cache import ModelCache
 from services.api.prediction_log import PredictionLog
-from services.api.proven import ModelSource
+from services.api.proven import Fetcher, ModelSource
 from services.api.registry_watch import RegistryWatch
 from services.api.serving import Models
 from services.api.shadow import Shadows
@@ -185,11 +185,10 @@ async def _in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None
 def _start_watching(settings: Settings, source: ModelSource, models: Models, shadows: Shadows) -> RegistryWatch:
     """Begins to look for what is in production, and for its challengers unless they are switched off."""
     cache = ModelCache(settings.home / "models", settings.keep_versions)
-    watch = RegistryWatch(source, cache, models, settings.api_poll_seconds)
+    fetcher = Fetcher(source, cache, settings.model_limit_bytes)
+    watch = RegistryWatch(source, fetcher, cache, models, settings.api_poll_seconds)
     if settings.api_shadow:
-        challengers = ChallengerWatch(source, cache, shadows)
-        watch.on_challengers(challengers.look)
-        challengers.start()
+        watch.on_challengers(ChallengerWatch(fetcher, shadows, settings.api_poll_seconds).look)
     watch.start()
     return watch
 

@@ -40,3 +40,7 @@ class ServiceUnavailable(ModelyardError):
 
 class StepFailed(ModelyardError):
     """The step could not be finished."""
+
+
+class UnusableModel(StepFailed):
+    """The model's files cannot be used."""

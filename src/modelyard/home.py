@@ -11,6 +11,7 @@ from modelyard.errors import BadInput
 PARTS = (
     "airflow",
     "demo.json",
+    "granted",
     "jupyter",
     "logs",
     "mlflow",

@@ -41,8 +41,11 @@ STEP_SETTINGS = {
     "keep_versions",
     "keep_snapshots",
     "keep_prediction_months",
+    "model_limit_mb",
     "api_heartbeat_fresh_seconds",
 }
+BARE_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
+MEGABYTE = 2**20
 
 
 class PlatformService(BaseModel):
@@ -149,6 +152,7 @@ class Settings(BaseSettings):
     keep_versions: int = Field(default=10, ge=2)
     keep_snapshots: int = Field(default=5, ge=1)
     keep_prediction_months: int = Field(default=24, ge=1)
+    model_limit_mb: int = Field(default=1024, gt=0)
 
     api_poll_seconds: float = Field(default=2, gt=0)
     api_heartbeat_seconds: float = Field(default=2, gt=0)
@@ -200,6 +204,11 @@ class Settings(BaseSettings):
     def longest_body(self) -> int:
         """How many bytes the body of any request may have."""
         return max(self.api_body_limit_bytes, self.api_picture_limit_bytes, self.api_batch_body_limit_bytes)
+
+    @property
+    def model_limit_bytes(self) -> int:
+        """How large the files of a model may be together."""
+        return self.model_limit_mb * MEGABYTE
 
     @property
     def spool_folder(self) -> Path:
@@ -283,6 +292,11 @@ class Administration(Logins, DatabasePasswords):
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that this one starts: its own, with changes."""
     return {**os.environ, **changes}
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment for a process that works on what others made: where programs and libraries are, and no secret."""
+    return {name: os.environ[name] for name in BARE_ENVIRONMENT if name in os.environ}
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

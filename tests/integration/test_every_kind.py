@@ -107,10 +107,9 @@ def loop(use_case: UseCase, platform: Platform) -> PromoteResult:
     return promote(use_case, platform, unattended=True)
 
 
-def expected(use_case: UseCase, platform: Platform, version: int, records: Any) -> Any:
+def expected(use_case: UseCase, version: int, records: Any) -> Any:
     """What the fitted model that MLflow has says of records."""
-    pipeline = platform.registry.fitted(use_case.name, version)
-    return fitted_scores(pipeline, use_case.contract(), records)
+    return fitted_scores(mlflow.sklearn.load_model(f"models:/{use_case.name}/{version}"), use_case.contract(), records)
 
 
 def test_from_the_source_to_the_row_of_a_prediction(
@@ -124,7 +123,7 @@ def test_from_the_source_to_the_row_of_a_prediction(
     snapshot = platform.clean.latest(use_case.data_name)
     assert snapshot is not None
     part = platform.clean.frame(use_case, snapshot.snapshot_id, "test").iloc[:20]
-    scores = expected(use_case, platform, promoted.version, part)
+    scores = expected(use_case, promoted.version, part)
     shown = api.client.get("/info").json()["use_cases"][use_case.name]
     for row, score in zip(part.to_dict("records"), scores, strict=True):
         record = {name: None if row[name] != row[name] else row[name] for name in use_case.contract().names}

@@ -113,7 +113,7 @@ def test_from_a_folder_to_the_row_of_a_prediction(
     in_json = api.answer({"photo": base64.b64encode(content).decode()}, use_case.name)
     answer = file.json()
     assert answer["probability"] == pytest.approx(in_json["probability"])
-    fitted = platform.registry.fitted(use_case.name, promoted.version)
+    fitted = mlflow.tensorflow.load_model(f"models:/{use_case.name}/{promoted.version}")
     [wanted] = fitted.predict(np.asarray(photo("warm", 5000))[np.newaxis], verbose=0)[:, 1]
     assert answer["probability"] == pytest.approx(float(wanted), abs=1e-5)
     [row] = fetch(raw_engine, f"select use_case, features from predictions where request_id = '{answer['request_id']}'")
@@ -138,7 +138,7 @@ def test_what_mlflow_loads_answers_as_the_compiled_model(
     use_case: UseCase, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
     version = loop(use_case, platform, folder).version
-    platform.registry.download(use_case.name, version, tmp_path, PACKAGE_FILES)
+    platform.registry.download(use_case.name, version, tmp_path, PACKAGE_FILES, 2**30)
     snapshot = platform.clean.latest(use_case.data_name)
     assert snapshot is not None
     test = platform.clean.frame(use_case, snapshot.snapshot_id, "test")
@@ -167,7 +167,7 @@ def test_a_compiled_network_that_is_not_the_fitted_one_is_refused(
     use_case: UseCase, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
     until_compared(use_case, platform, folder)
-    file = platform.registry.download(use_case.name, 1, tmp_path, (SCORES_FILE,)) / SCORES_FILE
+    file = platform.registry.download(use_case.name, 1, tmp_path, (SCORES_FILE,), 2**30) / SCORES_FILE
     swapped = {key: scores[::-1] for key, scores in json.loads(file.read_bytes()).items()}
     file.write_text(json.dumps(swapped))
     [trained] = platform.results.newest(use_case.name, "train", "run")

@@ -31,10 +31,13 @@ class FolderSource:
         challengers = self._read(CHALLENGER) if self._file(CHALLENGER).exists() else {}
         return {name: Offered(version, challengers.get(name)) for name, version in production.items()}
 
-    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...], limit_bytes: int) -> Path:
         """As the registry has it."""
         while (self.folder / use_case / str(number) / HELD).exists():
             time.sleep(0.01)
+        version = self.folder / use_case / str(number)
+        if sum((version / name).stat().st_size for name in names if (version / name).exists()) > limit_bytes:
+            raise StepFailed(f"{use_case} version {number} is too large")
         for name in names:
             try:
                 shutil.copy(self.folder / use_case / str(number) / name, folder)

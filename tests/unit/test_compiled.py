@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from modelyard.contract import Contract, FeatureType, TaskKind
+from modelyard.errors import UnusableModel
 from modelyard.models.compiled import (
     CONTRACT_FILE,
     EXAMPLE_FILE,
     MODEL_FILE,
     CompiledModel,
     ProofFailed,
-    UnusableModel,
     furthest_apart,
 )
 from tests.services.made_models import EVERY_RECORD, every_type_contract, write_package

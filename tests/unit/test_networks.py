@@ -93,7 +93,7 @@ def test_the_validation_part_sets_the_threshold_and_watches_the_loss(model: Fitt
 
 def test_what_it_said_of_the_test_part_is_kept(model: Fitted) -> None:
     keys = [*frames()["test"].index[:3], "unknown"]
-    positions, scores = scores_of(model.files[SCORES_FILE], keys)
+    positions, scores = scores_of(model.files[SCORES_FILE], keys, 2)
     assert positions.tolist() == [0, 1, 2]
     assert np.array_equal(scores, model.test_scores[:3])
 

@@ -1,6 +1,7 @@
 """A model as it is served: contract, compiled graph and proof, read from a folder with onnxruntime and numpy alone."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -11,7 +12,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from pydantic import Field, ValidationError
 
 from modelyard.contract import Arrays, Contract, Frozen, Value
-from modelyard.errors import StepFailed
+from modelyard.errors import UnusableModel
+from modelyard.models.graph import check_graph
 
 CONTRACT_FILE = "contract.json"
 MODEL_FILE = "model.onnx"
@@ -27,6 +29,10 @@ PROOF_TOLERANCE = 1e-4
 # What onnxruntime says of a graph is for those who wrote it, and its errors are raised.
 FATAL_ONLY = 4
 
+# Of all calls of models in a process together, besides the models themselves: how large the arrays are that a graph
+# makes can depend on what it is asked, which no example shows.
+WORKING_MEMORY_BYTES = 2 * 2**30
+
 Scores = NDArray[np.float32]
 Document = TypeVar("Document", bound=Frozen)
 
@@ -41,10 +47,6 @@ GRAPH_ERRORS = (
     # Its message names a part of a damaged graph, and that name is no text.
     UnicodeDecodeError,
 )
-
-
-class UnusableModel(StepFailed):
-    """The model's files cannot be used."""
 
 
 class ProofFailed(UnusableModel):
@@ -157,15 +159,27 @@ def _bytes(path: Path) -> bytes:
 
 
 def _session(path: Path) -> Any:
+    content = _bytes(path)
+    check_graph(content, path.name)
+    _bound_memory()
     options = onnxruntime.SessionOptions()
     # Many small calls at the same time: one thread for each is the fastest, and leaves the cores to the others.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        return onnxruntime.InferenceSession(_bytes(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except GRAPH_ERRORS as error:
         raise UnusableModel(f"{path.name} is not a model that onnxruntime can read: {first_line(error)}") from error
+
+
+@cache
+def _bound_memory() -> None:
+    """Has sessions take their working memory from one place with a bound: beyond it a call fails, and nothing else."""
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(WORKING_MEMORY_BYTES, -1, -1, -1))
 
 
 def _inputs(contract: Contract, session: Any, path: Path) -> tuple[str, ...]:

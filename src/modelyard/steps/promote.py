@@ -216,13 +216,14 @@ def _judge_with(
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import judge, objections_to_data
     from modelyard.models.inputs import frame_scores
+    from modelyard.steps.models import load_compiled
 
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
-    model = _compiled(use_case, platform, challenger)
+    model = load_compiled(platform, use_case.name, challenger)
     contract = model.contract
     scores = frame_scores(model, test, arrays)
     target_of_train, target_of_test = (truth(contract, part[contract.target.name].to_numpy()) for part in (train, test))
-    in_production = _compiled(use_case, platform, champion) if champion is not None else None
+    in_production = _in_production(use_case, platform, champion)
     objections = [
         *objections_to_data(use_case.gate, contract, target_of_train, target_of_test),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
@@ -257,25 +258,31 @@ def _agreement(
 
     A fitted network is not loaded again for that, which would take its library: what it said of the test part was kept.
     """
-    from modelyard.models.compile import compare_scores, fitted_scores
-    from modelyard.models.kept_scores import SCORES_FILE, scores_of
+    from modelyard.models.compile import compare_scores
+    from modelyard.models.kept_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
+    from modelyard.steps.fitted import score_fitted
 
     if not use_case.has_pictures:
-        fitted = platform.registry.fitted(use_case.name, challenger)
-        return compare_scores(contract, fitted_scores(fitted, contract, test), scores)
-    with TemporaryDirectory() as folder:
-        kept = platform.registry.download(use_case.name, challenger, Path(folder), (SCORES_FILE,)) / SCORES_FILE
-        positions, fitted = scores_of(kept.read_bytes(), test.index)
+        return compare_scores(contract, score_fitted(platform, use_case.name, challenger, contract, test), scores)
+    with TemporaryDirectory() as name:
+        folder = platform.registry.download(use_case.name, challenger, Path(name), (SCORES_FILE,), SCORES_LIMIT_BYTES)
+        positions, fitted = scores_of((folder / SCORES_FILE).read_bytes(), test.index, scores.shape[1])
     if not len(positions):
         raise StepFailed(f"{use_case.name} version {challenger} has seen no record of the test part: train it again")
     return compare_scores(contract, fitted, scores[positions])
 
 
-def _compiled(use_case: UseCase, platform: Platform, version: int) -> "CompiledModel":
-    from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+def _in_production(use_case: UseCase, platform: Platform, champion: int | None) -> "CompiledModel | None":
+    """The model in production, if there is one that can answer: what cannot must not keep better ones out for ever."""
+    from modelyard.steps.models import load_compiled
 
-    with TemporaryDirectory() as folder:
-        return CompiledModel.load(platform.registry.download(use_case.name, version, Path(folder), PACKAGE_FILES))
+    if champion is None:
+        return None
+    try:
+        return load_compiled(platform, use_case.name, champion)
+    except StepFailed as error:
+        LOGGER.warning("the version in production counts as none: %s", error)
+        return None
 
 
 def _objections_to_contract(older: Contract | None, newer: Contract) -> list[str]:

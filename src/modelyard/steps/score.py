@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,12 @@ from pydantic_core import to_json
 
 from modelyard.contract import Answer, Contract, Frozen, TaskKind
 from modelyard.errors import BadInput, NothingToWorkOn
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+from modelyard.home import open_home
+from modelyard.models.compiled import CompiledModel
 from modelyard.sources.asked import Asked, AskedRecords
 from modelyard.sources.files import Content, opened
 from modelyard.sources.table import streamed, table_of
+from modelyard.steps.models import load_compiled
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.scores import Log, Run, Scores, ScoresFile, ScoresTable, write_table
@@ -74,7 +74,7 @@ def score(
     version = platform.registry.aliased(use_case.name, PRODUCTION)
     if version is None:
         raise NothingToWorkOn(f"{use_case.name} has no version in production: run `modelyard promote` first")
-    model = _model(platform, use_case.name, version)
+    model = load_compiled(platform, use_case.name, version)
     if model.contract.kind is TaskKind.IMAGE:
         raise BadInput(f"{use_case.name} is asked about pictures: `score` takes tables")
     run = Run(source=source, use_case=use_case.name, model_version=version, started_ms=time.time_ns() // 10**6)
@@ -93,20 +93,12 @@ def score(
     return ScoreResult(version=version, rows=scores.run.rows, problems=problems, resumed_at=resumed_at, target=target)
 
 
-def _model(platform: Platform, name: str, version: int) -> CompiledModel:
-    with TemporaryDirectory(prefix="modelyard-") as folder:
-        platform.registry.download(name, version, Path(folder), PACKAGE_FILES)
-        model = CompiledModel.load(Path(folder))
-    model.prove()
-    return model
-
-
 def _scores(platform: Platform, target: str, run: Run, contract: Contract, *, force: bool) -> Scores:
     log = Log(platform.raw.engine)
     table = table_of(target)
     if table is None:
         name = hashlib.sha256(target.encode()).hexdigest()[:16]
-        return ScoresFile(log, target, run, platform.settings.home / "scores" / name, force=force)
+        return ScoresFile(log, target, run, open_home(platform.settings.home) / "scores" / name, force=force)
     if table[0] != "raw_data":
         raise BadInput(f"{target}: scores go to a table of raw_data")
     return ScoresTable(log, table[1], run, contract.target)

@@ -5,6 +5,7 @@ MLflow's REST API: importing its client takes three seconds and 120 MB, which a 
 or an API that polls and fetches three files, need not spend. Whatever writes goes through the client.
 """
 
+import json
 import logging
 import re
 import time
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import NothingToWorkOn, ServiceUnavailable, StepFailed
+from modelyard.stores.fetching import Fetching, NotFetched, get, read_answer
 
 PRODUCTION = "production"
 CHALLENGER = "challenger"
@@ -32,8 +34,9 @@ STAGE_PRODUCTION = "Production"
 # Of a version that was trained on the records of a profile: which one.
 PROFILE_TAG = "profile"
 
-TIMEOUT_SECONDS = 10
 ATTEMPTS = 4
+# The largest model over a slow line.
+DOWNLOAD_SECONDS = 600.0
 PAGE = 1000
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
@@ -144,49 +147,47 @@ class Registry:
             raise NothingToWorkOn(f"{use_case} has no version {number} in the registry at {self._uri}")
         return _version(answer["model_version"])
 
-    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...]) -> Path:
-        """Fetches files of a version into a folder.
+    def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...], limit_bytes: int) -> Path:
+        """Fetches files of a version into a folder, in a stream.
+
+        Args:
+            use_case: Whose version.
+            number: Which.
+            folder: Where they go.
+            names: Which files.
+            limit_bytes: How large they may be together.
 
         Raises:
-            StepFailed: The version has no such file.
+            StepFailed: The version has no such file, they are too large, or the tracking server does not keep them.
+            ServiceUnavailable: They were not to be had in time, or the disk has no room for them.
         """
-        answer = self._ask("model-versions/get-download-uri", name=use_case, version=str(number))
-        location = str(answer.get("artifact_uri", ""))
+        location = self._location(use_case, number)
+        fetching = Fetching(limit_bytes, DOWNLOAD_SECONDS)
         for name in names:
-            if PROXIED.match(location):
-                found = self._fetch_proxied(f"{PROXIED.sub('', location)}/{name}", folder / name)
-            else:
-                found = self._fetch_with_client(f"models:/{use_case}/{number}/{name}", folder)
+            url = f"{self._uri}/api/2.0/mlflow-artifacts/artifacts/{quote(f'{location}/{name}')}"
+            try:
+                found = fetching.fetch(url, folder / name)
+            except NotFetched as error:
+                raise self._unavailable(error) from error
             if not found:
                 raise StepFailed(f"{use_case} version {number} has no {name} in the registry at {self._uri}")
         return folder
 
-    def _fetch_proxied(self, path: str, target: Path) -> bool:
-        url = f"{self._uri}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
-        try:
-            response = _get(url, {})
-            if response.status_code == requests.codes.not_found:
-                return False
-            response.raise_for_status()
-        except requests.RequestException as error:
-            raise self._unavailable(error) from error
-        target.write_bytes(response.content)
-        return True
+    def _location(self, use_case: str, number: int) -> str:
+        """The folder of a version among the server's artifacts.
 
-    def _fetch_with_client(self, uri: str, folder: Path) -> bool:
-        with self._mlflow() as mlflow:
-            try:
-                mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
-            except OSError:
-                return False
-        return True
-
-    def fitted(self, use_case: str, number: int) -> Any:
-        """The fitted model of a version: a network, or a pipeline that skops reads with the fixed list of types."""
-        uri = f"models:/{use_case}/{number}"
-        with self._mlflow() as mlflow:
-            is_network = "tensorflow" in mlflow.models.get_model_info(uri).flavors
-            return mlflow.tensorflow.load_model(uri) if is_network else mlflow.sklearn.load_model(uri)
+        Whoever registers a version says where it is. Nothing is read for them from anywhere else: neither from this
+        machine's disk nor, with this process's credentials, from a bucket.
+        """
+        answer = self._ask("model-versions/get-download-uri", name=use_case, version=str(number))
+        kept_at = str(answer.get("artifact_uri", ""))
+        path = PROXIED.sub("", kept_at)
+        if not PROXIED.match(kept_at) or {"..", "."} & set(path.split("/")):
+            raise StepFailed(
+                f"{use_case} version {number} is kept at {kept_at[:200]!r}: only artifacts that the tracking server "
+                "itself hands out (mlflow-artifacts:/…) are read"
+            )
+        return path
 
     def close_unfinished(self, use_case: str, fingerprint: str) -> None:
         """Marks runs of a training that was killed as killed, before the same training is done again."""
@@ -271,12 +272,13 @@ class Registry:
     def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
         url = f"{self._uri}/api/2.0/mlflow/{route}"
         try:
-            response = _get(url, parameters)
-            if response.status_code == requests.codes.not_found and NOT_FOUND in response.text:
+            with get(url, parameters) as response:
+                content = read_answer(response)
+            if response.status_code == requests.codes.not_found and NOT_FOUND.encode() in content:
                 return {}
             response.raise_for_status()
-            return dict(response.json())
-        except requests.RequestException as error:
+            return dict(json.loads(content))
+        except (requests.RequestException, NotFetched, ValueError) as error:
             raise self._unavailable(error) from error
 
     @contextmanager
@@ -304,16 +306,6 @@ class Registry:
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         reason = str(error).splitlines()[0][:300]
         return ServiceUnavailable(f"the tracking server at {self._uri} does not answer as it should: {reason}")
-
-
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
-    stop=tenacity.stop_after_attempt(ATTEMPTS),
-    wait=tenacity.wait_exponential(multiplier=0.5),
-    reraise=True,
-)
-def _get(url: str, parameters: Mapping[str, object]) -> requests.Response:
-    return requests.get(url, params={k: str(v) for k, v in parameters.items()}, timeout=TIMEOUT_SECONDS)
 
 
 def _aliases(model: Mapping[str, Any]) -> dict[str, int]:
