@@ -24,6 +24,7 @@ PORTS = (
 NEED_AN_ENGINE = {
     "test_attack_engine.py",
     "test_attack_hosts.py",
+    "test_attack_logins.py",
     "test_configuration.py",
     "test_engine_proxy.py",
     "test_outages.py",
