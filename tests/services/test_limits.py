@@ -49,9 +49,8 @@ def test_a_client_that_sends_nothing_is_not_waited_for(start_api: StartApi) -> N
     with start_api(api_request_seconds=0.5) as api:
         api.wait_for_version(1)
         with socket.create_connection(("127.0.0.1", api.port)) as slow:
-            slow.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-            )
+            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            slow.sendall(head + b"Content-Length: 9\r\n\r\n{")
             started = time.monotonic()
             answer = slow.recv(1000)
         assert answer.startswith(b"HTTP/1.1 503")

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -243,18 +243,31 @@ def test_only_so_much_waits_and_the_rest_is_dropped_and_counted(case: Case, raw_
     assert counted(case)["kept"] == len(rows(raw_engine, case.name)) < 10_000
 
 
-def test_while_much_is_under_way_challengers_wait(case: Case, raw_engine: Engine) -> None:
-    challenge(case, 2)
-    with ExitStack() as stack:
-        for _ in range(BUSY_REQUESTS):
-            unfinished = stack.enter_context(socket.create_connection(("127.0.0.1", case.api.port)))
-            head = f"POST /predict/{case.name} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
-            unfinished.sendall(head.encode())
-        wait_until(lambda: f"under_way {BUSY_REQUESTS + 1}.0" in case.api.client.get("/metrics").text, case.api.logged)
-        case.answer()
-        time.sleep(SETTLE_SECONDS)
-        assert rows(raw_engine, case.name) == []
-    wait_for_rows(raw_engine, case, 1)
+def test_while_much_is_under_way_challengers_wait(
+    start_api: StartApi, source: FolderSource, admin_raw_engine: Engine
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(BUSY_REQUESTS) as asking:
+        # Each request for the overview waits until this one is taken for dead.
+        services = {"Silent": {"health": f"http://127.0.0.1:{silent.getsockname()[1]}"}}
+        with start_api(more_services=json.dumps(services)) as api:
+            case = Case("loan_approval", source, api)
+            api.wait_for_version(1)
+            challenge(case, 2)
+            asked = [asking.submit(api.client.get, "/services") for _ in range(BUSY_REQUESTS)]
+            wait_until(lambda: under_way(api) > BUSY_REQUESTS, api.logged)
+            case.answer()
+            while under_way(api) > BUSY_REQUESTS:
+                said = rows(admin_raw_engine, case.name)
+                assert said == [] or under_way(api) <= BUSY_REQUESTS
+            assert all(each.result().status_code == 200 for each in asked)
+            wait_for_rows(admin_raw_engine, case, 1)
+
+
+def under_way(api: RunningApi) -> int:
+    """How many requests are being answered, this one with them."""
+    found = re.search(r"^modelyard_requests_under_way (\S+)$", api.client.get("/metrics").text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
 
 
 def test_pictures_are_shadowed_when_they_are_of_one_shape(case: Case, raw_engine: Engine) -> None:
