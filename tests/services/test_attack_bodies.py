@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import select
 import socket
 import time
@@ -108,6 +109,25 @@ def test_connections_that_ask_nothing_keep_nobody_out(case: Case, sent: bytes) -
     with predictions_are_answered(case), connections(case.api.port, MOST_IDLE + 1200, sent):
         for _ in range(20):
             assert case.api.client.get("/live").status_code == 200
+
+
+def test_a_process_with_few_files_takes_new_connections_for_old_ones(start_api: StartApi) -> None:
+    with few_files(), start_api() as api:
+        api.wait_for_version(1)
+        with connections(api.port, 600, b""):
+            assert api.client.get("/live").status_code == 200
+            assert api.answer(LOAN_RECORD)
+
+
+@contextmanager
+def few_files() -> Iterator[None]:
+    """A process that is started in the block may have as many files as some systems allow unasked; this one, more."""
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, own[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, own)
 
 
 LONG_HEADS = {
