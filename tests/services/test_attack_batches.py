@@ -137,7 +137,6 @@ def bad_forms() -> dict[str, bytes]:
         "headers": fill((part % (b"a", b""))[:-2], b"A: b\r\n", b"\r\n\r\n--xx--\r\n", PICTURE_BYTES),
         "lines": fill(part % (b"a", b""), b"\r\n", b"--xx--\r\n", PICTURE_BYTES),
         "before": fill(b"", b"\r\n", b"--xx--\r\n", PICTURE_BYTES),
-        "dashes": fill(b"", b"--x", b"--xx--\r\n", PICTURE_BYTES),
     }
 
 
