@@ -71,26 +71,16 @@ class Connection(HttpToolsProtocol):
         if self._unread_bytes > LONGEST_HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
 
-    def on_message_begin(self) -> None:
-        """Begins a request.
-
-        Raises:
-            TooMuch: Too many wait on this connection.
-        """
-        if len(self.pipeline) >= MOST_PIPELINED:
-            raise TooMuch
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         """Begins to answer a request.
 
         Raises:
-            TooMuch: Its head is too long.
+            TooMuch: Its head is too long, or too many requests wait on this connection.
         """
+        if len(self.headers) > MOST_HEADERS or len(self.pipeline) >= MOST_PIPELINED:
+            raise TooMuch
         # Some of what is unread may be its body.
-        if len(self.headers) > MOST_HEADERS or (
-            self._unread_bytes > LONGEST_HEAD_BYTES and _length(self.headers) + len(self.url) > LONGEST_HEAD_BYTES
-        ):
+        if self._unread_bytes > LONGEST_HEAD_BYTES and _length(self.headers) + len(self.url) > LONGEST_HEAD_BYTES:
             raise TooMuch
         self._unread_bytes = 0
         self.idle.pop(self, None)
@@ -101,17 +91,13 @@ class Connection(HttpToolsProtocol):
         self._unread_bytes = 0
         super().on_body(body)
 
-    def on_message_complete(self) -> None:
-        """Ends a request."""
-        self._unread_bytes = 0
-        super().on_message_complete()
-
     def on_response_complete(self) -> None:
         """Ends an answer."""
         super().on_response_complete()
         if self.cycle.response_complete:
-            # What nobody has read of the body would be kept until the next request.
-            self.cycle.body = bytearray()
+            if self.cycle.body:
+                # Nobody has read it, and it would be kept until the next request.
+                self.cycle.body = bytearray()
             self.idle[self] = self.loop.time()
 
     def _refuse(self) -> None:

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 # So much is read in one call, and more only of one record that is longer.
 PIECE_BYTES = 32 * 1024
-MOST_AT_ONCE = 256
+MOST_AT_ONCE = 512
 # What is no flat object is still read, as far as its problems can be named, up to this size.
 READABLE_BYTES = 64 * 1024
 # An object of so few bytes has no need of a second look.
@@ -74,6 +74,8 @@ class FlatObjects:
             place = _pass(NEXT, body, end)
 
     def _end(self, body: bytes, place: int) -> int:
+        if end := _end_of_plain(body, place):
+            return end
         found = self._some.match(body, place, place + PIECE_BYTES)
         if found is None:
             found = self._one.match(body, place, place + self._largest_bytes)
@@ -99,6 +101,20 @@ def without_depth(body: bytes, depth: int) -> bytes:
     except ValueError:
         return body
     return to_json(_emptied(value, depth))
+
+
+def _end_of_plain(body: bytes, place: int) -> int:
+    """Where some objects end that are written as programs mostly do; 0: they are not, or that cannot be told so fast.
+
+    With an even number of quotes and no escape it ends outside of a text. An object in another one would have a bracket
+    that does not follow another object's end, whatever brackets there are in texts.
+    """
+    end = body.rfind(b"}", place, place + PIECE_BYTES) + 1
+    piece = body[place:end]
+    objects = piece.count(b"{")
+    follow = max(piece.count(b"},{"), piece.count(b"}, {"))
+    is_plain = piece.startswith(b"{") and objects == follow + 1 and objects <= MOST_AT_ONCE
+    return end if is_plain and piece.count(b'"') % 2 == 0 and b"[" not in piece and b"\\" not in piece else 0
 
 
 def _emptied(value: object, depth: int) -> object:
