@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.models.compile import Agreement
-from modelyard.models.gate import Judgement, judge, objections_to_data
+from modelyard.models.gate import Answers, Evidence, Judgement, judge, objections_to_data, refuse
 from modelyard.usecase import Gate
 
 RECORDS = 1000
@@ -32,10 +32,10 @@ def judged(
     scores: NDArray[np.float64],
     champion: NDArray[np.float64] | None = None,
     agreement: Agreement = GOOD,
-    objections: tuple[str, ...] = (),
 ) -> Judgement:
-    beside = None if champion is None else (CONTRACT, champion)
-    return judge(GATE, CONTRACT, TRUTH, scores, DUMMY, beside, agreement, objections, seed=0)
+    beside = None if champion is None else Answers(CONTRACT, champion)
+    evidence = Evidence(TRUTH, Answers(CONTRACT, scores), Answers(CONTRACT, DUMMY), beside)
+    return judge(GATE, evidence, agreement, seed=0)
 
 
 def test_a_good_model_passes() -> None:
@@ -73,7 +73,7 @@ def test_a_model_that_compiles_to_another_one_does_not_pass() -> None:
 
 
 def test_an_objection_is_enough() -> None:
-    assert judged(model(3), objections=("its contract breaks clients",)).reasons == ("its contract breaks clients",)
+    assert refuse(["its contract breaks clients"], GOOD, RECORDS).reasons == ("its contract breaks clients",)
 
 
 def test_too_few_test_records_are_an_objection() -> None:
@@ -86,6 +86,11 @@ def test_a_missing_class_is_an_objection(part: str) -> None:
     parts = {"training": TRUTH, "test": TRUTH, part: np.zeros(RECORDS, dtype=int)}
     [sentence] = objections_to_data(GATE, CONTRACT, parts["training"], parts["test"])
     assert sentence == f"the {part} part has no record of class 1"
+
+
+def test_a_class_that_the_model_does_not_know_is_an_objection() -> None:
+    found = objections_to_data(GATE, CONTRACT, TRUTH, np.arange(RECORDS) % 3)
+    assert found == ["the test part has records of class 2, which the model does not know"]
 
 
 def test_two_judgements_of_the_same_are_the_same() -> None:

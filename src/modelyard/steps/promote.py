@@ -212,37 +212,32 @@ def _judge(
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> "Judgement":
-    from modelyard.models.evaluate import truth
     from modelyard.models.fit import dummy_scores
-    from modelyard.models.gate import judge, objections_to_data
+    from modelyard.models.gate import Answers, Evidence, judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
+    from modelyard.models.metrics import truth
 
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
     model = _compiled(use_case, platform, challenger)
-    contract = model.contract
+    contract, target = model.contract, model.contract.target.name
     scores = frame_scores(model, test, arrays)
-    target_of_train, target_of_test = (truth(contract, part[contract.target.name].to_numpy()) for part in (train, test))
     in_production = _compiled(use_case, platform, champion) if champion is not None else None
+    agreement = _agreement(use_case, platform, challenger, contract, test, scores)
     objections = [
-        *objections_to_data(use_case.gate, contract, target_of_train, target_of_test),
+        *objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
     ]
-    comparable = None
-    if in_production and not objections:
-        comparable = (in_production.contract, frame_scores(in_production, test, arrays))
-    return judge(
-        use_case.gate,
-        contract,
-        target_of_test,
-        scores,
-        dummy_scores(contract, train, test),
-        comparable,
-        _agreement(use_case, platform, challenger, contract, test, scores),
-        objections,
-        use_case.seed,
+    if objections:
+        return refuse(objections, agreement, len(test))
+    evidence = Evidence(
+        truth=truth(contract, test[target].to_numpy()),
+        model=Answers(contract, scores),
+        baseline=Answers(contract, dummy_scores(contract, train, test)),
+        champion=Answers(in_production.contract, frame_scores(in_production, test, arrays)) if in_production else None,
     )
+    return judge(use_case.gate, evidence, agreement, use_case.seed)
 
 
 def _agreement(
