@@ -39,7 +39,7 @@ def judged(truth: Labels, model: Answers, champion: Answers) -> Judgement:
         baseline=Answers(model.contract, np.full_like(model.scores, 1 / len(places))),
         champion=champion,
     )
-    return judge(Gate(), evidence, AGREES, seed=0)
+    return judge(Gate(), evidence, AGREES, Gate().error_rate(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,12 @@ def test_a_new_class_is_compared_on_the_records_of_the_old_ones() -> None:
     older, newer = contract("a", "c", "d"), contract("a", "b", "c", "d")
     truth = labels("a", "b", "c", "d")
     judgement = judged(truth, answers(newer, truth, 3, seed=3), answers(older, truth, 2.5, seed=1))
-    assert judgement.against_champion is not None
-    assert judgement.against_champion.records == np.count_nonzero(truth != "b")
-    assert judgement.notes == ("class b is new: beside the model in production, its records do not count",)
+    assert judgement.weighed is not None
+    assert judgement.weighed.against_champion is not None
+    assert judgement.weighed.against_champion.records == np.count_nonzero(truth != "b")
+    assert judgement.notes == (
+        "class b is new: beside the model in production, which does not know it, its records do not count",
+    )
 
 
 @pytest.mark.parametrize(

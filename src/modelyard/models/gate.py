@@ -4,7 +4,8 @@ Two contracts need not have the same classes, nor have them in the same order: w
 by the classes' labels.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
-from modelyard.models.bootstrap import paired_differences
 from modelyard.models.compile import Agreement
-from modelyard.models.metrics import evaluate, primary_metric, primary_value
+from modelyard.models.metrics import evaluate, primary_metric
+from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance, measure
 from modelyard.usecase import Gate
 
 Scores = NDArray[np.floating[Any]]
@@ -30,7 +31,7 @@ class Comparison(Frozen):
         other: The other model's.
         records: On how many records: without those of classes that the other model does not know.
         difference: The model's minus the other's.
-        bound: The difference is above this at the gate's level, by the paired bootstrap.
+        bound: The true difference is above this, but for a chance of the look's error rate.
     """
 
     metric: str
@@ -41,30 +42,55 @@ class Comparison(Frozen):
     bound: float
 
 
+class Weighed(Frozen):
+    """A model's primary metric beside those that it must not be worse than, and what follows.
+
+    Attributes:
+        reasons: Why it is refused, a sentence each.
+        against_baseline: Beside a dummy's.
+        against_champion: Beside that of the model in production.
+        against_reference: Beside that of the best version ever promoted, which may be the one in production.
+        error_rate: The chance that each comparison may be wrong.
+    """
+
+    reasons: tuple[str, ...] = ()
+    against_baseline: Comparison
+    against_champion: Comparison | None = None
+    against_reference: Comparison | None = None
+    error_rate: float
+
+    @property
+    def is_best(self) -> bool:
+        """Whether it has been shown to be better than the best version so far, or is the first."""
+        return self.against_reference is None or self.against_reference.bound > 0
+
+
 class Judgement(Frozen):
     """What the gate says of a model.
 
     Attributes:
         reasons: Why it is refused, a sentence each; empty: it may pass.
+        notes: What else is to be known of the judgement, a sentence each.
         metrics: The model's metrics on the test part.
         baseline: A dummy's metrics on the same records.
-        champion: The metrics of the model in production on the same records, as far as it knows their classes.
-        against_baseline: The primary metric beside the dummy's.
-        against_champion: The primary metric beside the champion's.
+        champion: The metrics on the same records of the model in production, as far as it knows their classes.
+        reference: The same of the best version ever promoted, where that is another one.
+        weighed: The comparisons; None: there was no point in them.
+        is_best: Whether it is the best version from now on, if it is promoted.
         agreement: How far the compiled model is from the fitted one.
         records: How many records the test part has.
-        notes: What else is to be known of the judgement, a sentence each.
     """
 
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     metrics: dict[str, float] = Field(default_factory=dict)
     baseline: dict[str, float] = Field(default_factory=dict)
     champion: dict[str, float] | None = None
-    against_baseline: Comparison | None = None
-    against_champion: Comparison | None = None
+    reference: dict[str, float] | None = None
+    weighed: Weighed | None = None
+    is_best: bool = False
     agreement: Agreement
     records: int
-    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -93,12 +119,14 @@ class Evidence:
         model: What it says.
         baseline: What a dummy says; its contract is the model's.
         champion: What the model in production says, if there is one.
+        reference: What the best version ever promoted says, where that is another one than the model in production.
     """
 
     truth: NDArray[Any]
     model: Answers
     baseline: Answers
     champion: Answers | None = None
+    reference: Answers | None = None
 
 
 def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test: NDArray[Any]) -> list[str]:
@@ -113,14 +141,25 @@ def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test
     found = []
     if len(test) < gate.minimum_test_records:
         found.append(f"too few test records: {len(test)}, and at least {gate.minimum_test_records} are needed")
+    if not contract.kind.is_classification:
+        return found
     for part, target in (("training", train), ("test", test)):
         found += _objections_to_classes(contract, part, set(target.tolist()))
-    return found
+    return found + _rare_classes(gate, contract, Counter(test.tolist()))
+
+
+def _rare_classes(gate: Gate, contract: Contract, counts: Counter[Any]) -> list[str]:
+    rare = [
+        f"{counts[label]} of class {label}"
+        for label in contract.target.classes
+        if 0 < counts[label] < gate.minimum_per_class
+    ]
+    if not rare:
+        return []
+    return [f"too few test records: {', '.join(rare)}, and at least {gate.minimum_per_class} of each class are needed"]
 
 
 def _objections_to_classes(contract: Contract, part: str, there: set[Any]) -> list[str]:
-    if not contract.kind.is_classification:
-        return []
     missing = [str(label) for label in contract.target.classes if label not in there]
     found = [f"the {part} part has no record of class {', '.join(missing)}"] if missing else []
     unknown = sorted(str(label) for label in there - set(contract.target.classes))
@@ -140,44 +179,70 @@ def refuse(objections: Sequence[str], agreement: Agreement, records: int) -> Jud
     return Judgement(reasons=(*objections, *_disagreement(agreement)), agreement=agreement, records=records)
 
 
-def judge(gate: Gate, evidence: Evidence, agreement: Agreement, seed: int) -> Judgement:
+def judge(gate: Gate, evidence: Evidence, agreement: Agreement, error_rate: float) -> Judgement:
     """Judges a model by its answers on the test part.
 
     Args:
         gate: What a model must show.
         evidence: The answers.
         agreement: How far the compiled model is from the fitted one.
-        seed: Of the bootstrap.
+        error_rate: The chance that each comparison may be wrong.
     """
-    model, truth, champion = evidence.model, evidence.truth, evidence.champion
-    against_baseline = _compare(gate, evidence, evidence.baseline, seed)
-    against_champion = _compare(gate, evidence, champion, seed) if champion else None
-    worse = _worse(gate, against_champion) if against_champion else []
+    weighed = weigh(gate, evidence, error_rate)
+    contract, truth = evidence.model.contract, evidence.truth
     return Judgement(
-        reasons=(*_disagreement(agreement), *_not_better(gate, against_baseline), *worse),
-        metrics=evaluate(model.contract, truth, model.scores),
-        baseline=evaluate(model.contract, truth, evidence.baseline.scores),
-        champion=_metrics_beside(evidence, champion) if champion else None,
-        against_baseline=against_baseline,
-        against_champion=against_champion,
+        reasons=(*_disagreement(agreement), *weighed.reasons),
+        notes=_new_classes(evidence),
+        metrics=evaluate(contract, truth, evidence.model.scores),
+        baseline=evaluate(contract, truth, evidence.baseline.scores),
+        champion=_metrics_beside(evidence, evidence.champion),
+        reference=_metrics_beside(evidence, evidence.reference),
+        weighed=weighed,
+        is_best=weighed.is_best,
         agreement=agreement,
         records=len(truth),
-        notes=_new_classes(model.contract, champion.contract) if champion else (),
     )
 
 
-def _compare(gate: Gate, evidence: Evidence, other: Answers, seed: int) -> Comparison:
+def weigh(gate: Gate, evidence: Evidence, error_rate: float) -> Weighed:
+    """Compares a model's primary metric with those of a dummy, the model in production, and the best version.
+
+    Args:
+        gate: What a model must show.
+        evidence: The answers.
+        error_rate: The chance that each comparison may be wrong.
+    """
+    beside_dummy = _compare(evidence, evidence.baseline, lower_bound_beside_chance, error_rate)
+    champion, reference = (
+        _compare(evidence, other, lower_bound, error_rate) if other else None
+        for other in (evidence.champion, evidence.reference)
+    )
+    reasons = _not_beyond_chance(gate, beside_dummy)
+    reasons += _worse_than_champion(gate, champion) if champion else []
+    reasons += _worse(gate, reference, "the best version that was ever promoted") if reference else []
+    return Weighed(
+        reasons=tuple(f"{reason} (error rate {error_rate:.1e})" for reason in reasons),
+        against_baseline=beside_dummy,
+        against_champion=champion,
+        against_reference=reference or champion,
+        error_rate=error_rate,
+    )
+
+
+def _compare(
+    evidence: Evidence, other: Answers, bound: Callable[[Measured, float], float], error_rate: float
+) -> Comparison:
     """The primary metric of the model beside that of another one, on the records of the classes that both know."""
     contract, (truth, scores, others) = evidence.model.contract, _on_shared_classes(evidence, other)
-    differences = paired_differences(contract.kind, truth, scores, others, gate.resamples, seed)
-    model, its = (primary_value(contract.kind, truth, each) for each in (scores, others))
+    model, its = (measure(contract.kind, truth, each) for each in (scores, others))
+    difference = model.minus(its)
     return Comparison(
         metric=primary_metric(contract),
-        model=model,
-        other=its,
+        model=model.value,
+        other=its.value,
         records=len(truth),
-        difference=model - its,
-        bound=float(np.quantile(differences, 1 - gate.level)),
+        difference=difference.value,
+        bound=bound(difference, error_rate),
     )
 
 
@@ -194,8 +259,10 @@ def _on_shared_classes(evidence: Evidence, other: Answers) -> tuple[NDArray[Any]
     return _positions(truth[known], ours), model.scores[known][:, ours], other.scores[known][:, theirs]
 
 
-def _metrics_beside(evidence: Evidence, other: Answers) -> dict[str, float]:
+def _metrics_beside(evidence: Evidence, other: Answers | None) -> dict[str, float] | None:
     """Another model's metrics on the records of the classes that it knows."""
+    if other is None:
+        return None
     ours, theirs = _shared_classes(evidence.model.contract, other.contract)
     if not ours:
         return evaluate(other.contract, evidence.truth, other.scores)
@@ -215,32 +282,43 @@ def _positions(truth: NDArray[Any], classes: Sequence[int]) -> NDArray[np.intp]:
     return np.searchsorted(classes, truth)
 
 
-def _new_classes(contract: Contract, other: Contract) -> tuple[str, ...]:
-    new = [str(label) for label in contract.target.classes if label not in other.target.classes]
-    if not new:
-        return ()
-    return (f"class {', '.join(new)} is new: beside the model in production, its records do not count",)
+def _new_classes(evidence: Evidence) -> tuple[str, ...]:
+    beside = (("the model in production", evidence.champion), ("the best version", evidence.reference))
+    return tuple(
+        f"class {', '.join(new)} is new: beside {name}, which does not know it, its records do not count"
+        for name, other in beside
+        if other and (new := _unknown(evidence.model.contract, other.contract))
+    )
+
+
+def _unknown(contract: Contract, other: Contract) -> list[str]:
+    return [str(label) for label in contract.target.classes if label not in other.target.classes]
 
 
 def _disagreement(agreement: Agreement) -> list[str]:
     return [] if agreement.holds else [f"the compiled and the fitted model disagree: {agreement}"]
 
 
-def _not_better(gate: Gate, found: Comparison) -> list[str]:
+def _not_beyond_chance(gate: Gate, found: Comparison) -> list[str]:
     if found.bound > gate.baseline_margin:
         return []
-    return [
-        f"it does not beat a dummy beyond chance: {_shown(gate, found)}, and must be above {gate.baseline_margin:g}"
-    ]
+    return [f"it does not beat a dummy beyond chance: {_shown(found)}, and must be above {gate.baseline_margin:g}"]
 
 
-def _worse(gate: Gate, found: Comparison) -> list[str]:
-    if found.bound >= -gate.champion_margin:
+def _worse_than_champion(gate: Gate, found: Comparison) -> list[str]:
+    if gate.require == "not_worse":
+        return _worse(gate, found, "the model in production")
+    if found.bound > 0:
         return []
-    margin = f"and must not be below {-gate.champion_margin:g}"
-    return [f"it may be worse than the model in production: {_shown(gate, found)}, {margin}"]
+    return [f"it is not shown to be better than the model in production: {_shown(found)}, and must be above 0"]
 
 
-def _shown(gate: Gate, found: Comparison) -> str:
-    beside = f"{found.metric} {found.model:.3f} against {found.other:.3f}"
-    return f"{beside}; at level {gate.level:g} the difference is above {found.bound:.3f}"
+def _worse(gate: Gate, found: Comparison, than: str) -> list[str]:
+    least = -gate.margin * (1 - found.other)
+    if found.bound >= least:
+        return []
+    return [f"it may be worse than {than}: {_shown(found)}, and must not be below {least:.3g}"]
+
+
+def _shown(found: Comparison) -> str:
+    return f"{found.metric} {found.model:.3f} against {found.other:.3f}; the difference is above {found.bound:.3f}"

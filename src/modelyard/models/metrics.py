@@ -19,20 +19,6 @@ def primary_metric(contract: Contract) -> str:
     return "roc_auc" if len(contract.target.classes) == 2 else "roc_auc_ovr"
 
 
-def primary_value(kind: TaskKind, truth: NDArray[Any], scores: Scores) -> float:
-    """The primary metric by itself.
-
-    Args:
-        kind: What the models are asked to do.
-        truth: Class indices or values, of shape (records,).
-        scores: Of shape (records, classes) or (records, 1).
-    """
-    if not kind.is_classification:
-        return float(metrics.r2_score(truth, scores[:, 0]))
-    shown = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    return float(np.mean([metrics.roc_auc_score(truth == index, scores[:, index]) for index in shown]))
-
-
 def class_indices(contract: Contract, labels: NDArray[Any]) -> NDArray[np.intp]:
     """The position of each label among the contract's classes.
 
