@@ -10,7 +10,7 @@ from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
-from modelyard.steps.reference import Reference, contract_of, find_reference
+from modelyard.steps.reference import Reference, find_reference
 from modelyard.stores.looks import Look
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
@@ -56,7 +56,7 @@ class Judged(NamedTuple):
 
     judgement: "Judgement"
     look: Look | None = None
-    reference: Reference = Reference(None)
+    reference: Reference = Reference()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -255,29 +255,34 @@ def _judge_with(
 ) -> Judged:
     from modelyard.models.gate import Answers, judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
+    from modelyard.steps.models import load_compiled
+
+    def ask(model: "CompiledModel") -> Answers:
+        return Answers(model.contract, frame_scores(model, test, arrays))
 
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
-    model = _compiled(use_case, platform, challenger)
-    contract, target = model.contract, model.contract.target.name
-    answers = Answers(contract, frame_scores(model, test, arrays))
+    answers = ask(load_compiled(platform, use_case.name, challenger))
+    contract, target = answers.contract, answers.contract.target.name
     agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
+    in_production = _in_production(use_case, platform, champion)
     objections = [
         *objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()),
-        *_objections_to_contract(use_case, platform, champion, contract),
+        *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
     ]
     if objections:
         return Judged(refuse(objections, agreement, len(test)))
     reference = find_reference(use_case, platform, contract)
-    best = None if reference.version in (challenger, champion) else reference.version
-
-    def ask(version: int | None) -> Answers | None:
-        asked = _compiled(use_case, platform, version) if version is not None else None
-        return Answers(asked.contract, frame_scores(asked, test, arrays)) if asked else None
-
+    other = None if reference.version in (challenger, champion) else reference.model
     look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test))
-    evidence = _evidence(answers, train, test, champion=ask(champion), reference=ask(best))
+    evidence = _evidence(
+        answers,
+        train,
+        test,
+        champion=ask(in_production) if in_production else None,
+        reference=ask(other) if other else None,
+    )
     judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
     return Judged(judgement, look, reference)
 
@@ -330,18 +335,21 @@ def _agreement(
     return compare_scores(contract, fitted, scores[positions])
 
 
-def _compiled(use_case: UseCase, platform: Platform, version: int) -> "CompiledModel":
-    from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+def _in_production(use_case: UseCase, platform: Platform, champion: int | None) -> "CompiledModel | None":
+    """The model in production, if there is one that can answer: what cannot must not keep better ones out for ever."""
+    from modelyard.steps.models import load_compiled
 
-    with TemporaryDirectory() as folder:
-        return CompiledModel.load(platform.registry.download(use_case.name, version, Path(folder), PACKAGE_FILES))
-
-
-def _objections_to_contract(use_case: UseCase, platform: Platform, champion: int | None, newer: Contract) -> list[str]:
     if champion is None:
-        return []
-    changes = contract_of(use_case, platform, champion).breaking_changes(newer)
-    return [f"its contract breaks clients: {change}" for change in changes]
+        return None
+    try:
+        return load_compiled(platform, use_case.name, champion)
+    except StepFailed as error:
+        LOGGER.warning("the version in production counts as none: %s", error)
+        return None
+
+
+def _objections_to_contract(older: Contract | None, newer: Contract) -> list[str]:
+    return [f"its contract breaks clients: {change}" for change in older.breaking_changes(newer)] if older else []
 
 
 def _objections_to_profile(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> list[str]:

@@ -1,12 +1,14 @@
 """The best version ever promoted: the reference that does not move when production does."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Contract
+from modelyard.errors import StepFailed
 from modelyard.steps.platform import Platform
 from modelyard.usecase import UseCase
+
+if TYPE_CHECKING:
+    from modelyard.models.compiled import CompiledModel
 
 
 class Reference(NamedTuple):
@@ -14,10 +16,12 @@ class Reference(NamedTuple):
 
     Attributes:
         version: Its number; None: there is none.
-        notes: Why it is no better one, a sentence each.
+        model: The model.
+        notes: Why it is none that was better or earlier, a sentence each.
     """
 
-    version: int | None
+    version: int | None = None
+    model: "CompiledModel | None" = None
     notes: tuple[str, ...] = ()
 
 
@@ -32,20 +36,19 @@ def find_reference(use_case: UseCase, platform: Platform, contract: Contract) ->
     there = {version.number for version in platform.registry.versions(use_case.name)}
     notes: list[str] = []
     for number in platform.verdicts.best_first(use_case.name):
-        if number not in there:
-            notes.append(f"version {number}, which would be the reference, was removed from the registry")
-            continue
-        changes = contract_of(use_case, platform, number).breaking_changes(contract)
-        if not changes:
-            return Reference(number, tuple(notes))
-        notes.append(f"version {number} would be the reference, and cannot be compared: {'; '.join(changes)}")
-    return Reference(None, tuple(notes))
+        found = _comparable(use_case, platform, number, contract) if number in there else "it was removed"
+        if not isinstance(found, str):
+            return Reference(number, found, tuple(notes))
+        notes.append(f"version {number} would be the reference, and cannot be compared: {found}")
+    return Reference(notes=tuple(notes))
 
 
-def contract_of(use_case: UseCase, platform: Platform, version: int) -> Contract:
-    """The contract that a version carries."""
-    from modelyard.models.compiled import CONTRACT_FILE
+def _comparable(use_case: UseCase, platform: Platform, version: int, contract: Contract) -> "CompiledModel | str":
+    """The model of a version, or why none of this contract can be compared with it."""
+    from modelyard.steps.models import load_compiled
 
-    with TemporaryDirectory() as folder:
-        path = platform.registry.download(use_case.name, version, Path(folder), (CONTRACT_FILE,)) / CONTRACT_FILE
-        return Contract.model_validate_json(path.read_bytes())
+    try:
+        model = load_compiled(platform, use_case.name, version)
+    except StepFailed as error:
+        return str(error)
+    return "; ".join(model.contract.breaking_changes(contract)) or model
