@@ -136,7 +136,7 @@ def _walk(generator: np.random.Generator, *, with_reference: bool) -> Iterator[f
 
 def _experiments() -> Iterator[Experiment]:
     for positives in (1, 2, 5, 20, 100, 500):
-        name, title = f"gate_false_passes_{positives}_positives", f"noise passes: {positives} positives of 1 000"
+        name, title = f"gate_false_passes_{positives}_positives", f"noise passes: {positives} positive of 1 000"
         yield Experiment((name,), title, partial(false_pass, positives, 1000), 2000)
     for records in (30, 60):
         name, title = f"gate_false_passes_{records}_records", f"noise passes: {records} records, half positive"
@@ -241,7 +241,7 @@ def draw_picture(path: Path) -> None:
         for records in PICTURE_RECORDS:
             shares = pool.map(partial(_share_passed, records), PICTURE_DIFFERENCES)
             beside.plot(PICTURE_DIFFERENCES, list(shares), marker="o", markersize=3, label=f"{records} test records")
-        for with_reference, label in ((False, "production alone"), (True, "and the best version")):
+        for with_reference, label in ((False, "production alone"), (True, "the best version, too")):
             series = pool.map(partial(_series, with_reference), range(PICTURE_SERIES))
             down.plot(np.mean(list(series), axis=0), label=f"judged beside {label}")
     beside.set(xlabel="true ROC AUC minus production's (0.80)", ylabel="share promoted", title="One challenger")
