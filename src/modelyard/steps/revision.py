@@ -15,7 +15,7 @@ CODE = (
     "models/compile.py",
     "models/compiled.py",
     "models/derive.py",
-    "models/evaluate.py",
+    "models/metrics.py",
     "models/fit.py",
     "models/sampling.py",
     "models/seen.py",
