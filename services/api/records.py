@@ -28,8 +28,8 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 
 # Of a character beyond U+FFFF.
 LONGEST_ESCAPE = len(r"\ud83d\ude00")
-# Of a record, beside its texts.
-SPACE_BYTES = 8 * 1024
+# Of a record, beside its texts: for space, and so that a text that is much too long is still named by its field.
+OTHER_BYTES = 128 * 1024
 
 MOST_PROBLEMS = 100
 SHOWN_CHARACTERS = 40
@@ -186,7 +186,7 @@ def _largest_bytes(contract: Contract) -> int:
     texts = [LONGEST_KEY] + [0 if each.is_numeric else LONGEST_TEXT for each in contract.features]
     declared = [len(category) for each in contract.features for category in each.categories]
     names = [len(name) for name in contract.names]
-    return SPACE_BYTES + LONGEST_ESCAPE * sum([*texts, *declared, *names])
+    return OTHER_BYTES + LONGEST_ESCAPE * sum([*texts, *declared, *names])
 
 
 def _check_count(count: int, most: int) -> None:

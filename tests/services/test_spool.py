@@ -1,10 +1,11 @@
 """The spool on its own: what is in it, how much, and whose it is."""
 
-import multiprocessing
 import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from services.api.rows import Claim, Kept, Row
 from services.api.spool import MEGABYTE, Spool, SpoolTaken, adopt
 
+REPOSITORY = Path(__file__).parents[2]
 LIMIT = MEGABYTE
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 
@@ -73,9 +75,10 @@ def _add_and_die(folder: Path) -> None:
 
 
 def test_a_dead_process_loses_its_lock_and_not_its_rows(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_add_and_die, args=(tmp_path,))
-    process.start()
-    process.join()
+    # Not by multiprocessing: it runs the main module, which Streamlit's tests change in this process.
+    program = f"from pathlib import Path; from {__name__} import _add_and_die; _add_and_die(Path({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=REPOSITORY)
+    assert done.returncode == -signal.SIGKILL
     [adopted] = adopt(tmp_path, (), LIMIT)
     assert adopted.oldest(10)[0] == [row(1)]
     adopted.close()

@@ -17,6 +17,7 @@ CODE = (
     "models/derive.py",
     "models/metrics.py",
     "models/fit.py",
+    "models/graph.py",
     "models/sampling.py",
     "models/seen.py",
     "models/tabular.py",
