@@ -85,8 +85,7 @@ def _compare(result: Result) -> tuple[bool, str]:
 
 def _promote(result: Result) -> tuple[bool, str]:
     done = PromoteResult.model_validate(result)
-    said = (*done.reasons, *done.notes)
-    because = f": {'; '.join(said)}" if said else ""
+    because = f": {'; '.join(done.reasons)}" if done.reasons else ""
     if done.verdict is Verdict.UNCHANGED:
         return False, f"nothing new: version {done.version} is in production already"
     before = "" if done.judged else "nothing new: "
