@@ -23,6 +23,7 @@ PARTS = (
     "spool",
 )
 PRIVATE = 0o700
+PRIVATE_FILE = 0o600
 # Somebody else may pass through, and list or read nothing.
 PASSABLE = 0o711
 READABLE_BY_OTHERS = 0o066
@@ -48,6 +49,14 @@ def open_home(home: Path) -> Path:
     except OSError as error:
         raise BadInput(f"{home} cannot hold Modelyard's state: {error.strerror} ({error.filename})") from error
     return home
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that its owner alone can read, also if it was there with another mode."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    os.fchmod(descriptor, PRIVATE_FILE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def let_others_pass(home: Path, *folders: Path) -> None:

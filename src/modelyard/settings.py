@@ -288,6 +288,17 @@ class Administration(Logins, DatabasePasswords):
     minio_root_user: str = "modelyard"
     airflow_user: str = "airflow"
 
+    def secret(self, name: str) -> str:
+        """One of the secrets that are made, by the name of its setting.
+
+        Raises:
+            BadInput: It is not set.
+        """
+        found: str | None = getattr(self, name)
+        if found is None:
+            raise BadInput(f"{name.upper()} is not set: under compose the service `secrets` makes it")
+        return found
+
 
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that this one starts: its own, with changes."""

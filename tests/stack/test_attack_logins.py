@@ -64,14 +64,14 @@ def test_attack_no_token_can_be_made_with_a_default_key_of_airflow(stack: Stack,
 def test_the_logins_that_are_shown_let_a_person_in_and_stay_the_same(stack: Stack) -> None:
     shown = stack.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets")
     assert stack.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets") == shown
-    lines = dict(line.removeprefix("log into ").partition(": ")[::2] for line in shown.splitlines())
-    link = lines["JupyterLab"].split("  ")[0]
+    logins = {line.split(" (")[0]: line.partition("): ")[2] for line in shown.splitlines()}
+    link = logins["log into JupyterLab"]
     with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as browser:
         answer = browser.get(link)
         assert answer.status_code == 200
         assert "/login" not in str(answer.url)
-    address, _, login = lines["MinIO console"].partition("  ")
-    user, password = login.split(" / ")
+    address = stack.url("MINIO_CONSOLE_PORT")
+    user, password = logins["log into MinIO console"].split(" / ")
     login_body = {"accessKey": user, "secretKey": password}
     assert httpx.post(f"{address}/api/v1/login", json=login_body, trust_env=False, timeout=30).status_code == 204
     with stack.airflow() as client:

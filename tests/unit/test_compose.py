@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.compose.airflow import initialize
 from modelyard.compose.make_secrets import make_secrets
 from modelyard.compose.storage import mirror_use_cases
 from modelyard.errors import BadInput
@@ -103,3 +104,9 @@ def test_a_step_is_told_what_it_needs_and_nothing_else() -> None:
     assert told["ALLOWED_BAD_SHARE"] == "0.05"
     assert not {"airflows", "jupyters"} & set(told.values())
     assert "MODELYARD_HOME" not in told
+
+
+def test_a_secret_that_nobody_has_made_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"AIRFLOW_PASSWORD is not set: under compose the service `secrets` makes it"):
+        initialize(Administration(), tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -69,17 +69,22 @@ def logins(administration: Administration, made: Mapping[str, str]) -> list[str]
         return made.get(name, f"the {name.upper()} of secrets.env")
 
     host = f"http://{administration.public_host}"
-    token = shown("jupyter_token")
-    jupyter = f"{host}:{administration.jupyter_port}"
-    airflow = f"{administration.airflow_user} / {shown('airflow_password')}"
-    minio = f"{administration.minio_root_user} / {shown('minio_root_password')}"
-    rows = (
-        ("Airflow", f"{host}:{administration.airflow_port}", airflow),
-        ("JupyterLab", f"{jupyter}/lab?token={token}" if "jupyter_token" in made else jupyter, token),
-        ("MinIO console", f"{host}:{administration.minio_console_port}", minio),
-        ("MinIO, S3", f"{host}:{administration.minio_port}", f"data / {shown('data_s3_secret_key')}"),
+    token = (
+        f"{host}:{administration.jupyter_port}/lab?token={made['jupyter_token']}"
+        if "jupyter_token" in made
+        else shown("jupyter_token")
     )
-    return [f"log into {service}: {address}  {login}" for service, address, login in rows]
+    rows = (
+        ("Airflow", administration.airflow_port, f"{administration.airflow_user} / {shown('airflow_password')}"),
+        ("JupyterLab", administration.jupyter_port, token),
+        (
+            "MinIO console",
+            administration.minio_console_port,
+            f"{administration.minio_root_user} / {shown('minio_root_password')}",
+        ),
+        ("MinIO, S3", administration.minio_port, f"data / {shown('data_s3_secret_key')}"),
+    )
+    return [f"log into {service} ({host}:{port}): {login}" for service, port, login in rows]
 
 
 def _aws_credentials(user: str, key: str) -> str:

@@ -109,7 +109,7 @@ def _client(administration: Administration) -> Minio:
     return Minio(
         endpoint=url.netloc,
         access_key=administration.minio_root_user,
-        secret_key=_secret(administration, "minio_root_password"),
+        secret_key=administration.secret("minio_root_password"),
         secure=url.scheme == "https",
         http_client=_http(),
     )
@@ -119,25 +119,18 @@ def _make_users(administration: Administration) -> None:
     url = urlsplit(administration.minio_url)
     admin = MinioAdmin(
         endpoint=url.netloc,
-        credentials=StaticProvider(administration.minio_root_user, _secret(administration, "minio_root_password")),
+        credentials=StaticProvider(administration.minio_root_user, administration.secret("minio_root_password")),
         secure=url.scheme == "https",
         http_client=_http(),
     )
     for bucket in BUCKETS:
-        admin.user_add(bucket, _secret(administration, f"{bucket}_s3_secret_key"))
+        admin.user_add(bucket, administration.secret(f"{bucket}_s3_secret_key"))
         admin.policy_add(policy_name=f"{bucket}-bucket", policy=_policy(bucket))
         try:
             admin.attach_policy([f"{bucket}-bucket"], user=bucket)
         except MinioAdminException as error:
             if ATTACHED_ALREADY not in str(error):
                 raise
-
-
-def _secret(administration: Administration, name: str) -> str:
-    secret: str | None = getattr(administration, name)
-    if secret is None:
-        raise BadInput(f"{name.upper()} is not set: under compose the service `secrets` makes it")
-    return secret
 
 
 def _policy(bucket: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from configparser import ConfigParser
 from http import HTTPStatus
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from modelyard.errors import ServiceUnavailable, StepFailed
+from modelyard.home import write_private
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings, child_environment
 from modelyard.stores.database import make_engine, statement, transaction
@@ -69,10 +71,10 @@ def configure_airflow(settings: Settings, postgres: Postgres, port: int, reposit
     for section, values in _configuration(settings, postgres, port, repository, _keys(known)).items():
         # Airflow interpolates.
         written[section] = {name: value.replace("%", "%%") for name, value in values.items()}
-    with _private(file) as stream:
-        written.write(stream)
-    with _private(_passwords(settings)) as stream:
-        json.dump({settings.airflow_user: settings.airflow_password}, stream)
+    text = StringIO()
+    written.write(text)
+    write_private(file, text.getvalue())
+    write_private(_passwords(settings), json.dumps({settings.airflow_user: settings.airflow_password}))
 
 
 def _configuration(
@@ -130,13 +132,6 @@ def _keys(known: ConfigParser) -> dict[tuple[str, str], str]:
 
 def _passwords(settings: Settings) -> Path:
     return airflow_home(settings.home) / "passwords.json"
-
-
-def _private(file: Path) -> Any:
-    """A file for writing that only its owner may read, also if it was there with another mode."""
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    return file.open("w", encoding="utf-8")
 
 
 def reachable(bind_address: str) -> str:
