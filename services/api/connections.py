@@ -132,5 +132,6 @@ def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
 
 @cache
 def _most_connections(most_requests: int) -> int:
+    most = most_requests + MOST_IDLE
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(most_requests + MOST_IDLE, files - OTHER_FILES)
+    return most if files == resource.RLIM_INFINITY else min(most, max(files - OTHER_FILES, 1))
