@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from modelyard.models.compiled import EXAMPLE_FILE, MODEL_FILE
+from modelyard.models.proof import PROCESSOR_SECONDS
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_attacks import MANY_ROUNDS, make_endless
@@ -45,8 +46,8 @@ def test_a_version_that_never_ends_holds_up_nothing(case: Case) -> None:
     # Another use case, a newer version of the same one, and who asks meanwhile.
     Case(f"{case.name}_other", case.source, case.api).promote(7)
     assert case.answer()["model_version"] == 1
-    # The median of some, and ten times what it takes on a machine that does nothing else.
-    assert sorted(live_seconds(case) for _ in range(21))[10] < 0.1
+    # Where the model was tried in this process, nobody would be answered before its time is over.
+    assert max(live_seconds(case) for _ in range(10)) < PROCESSOR_SECONDS / 4
     case.promote(3, bias=1)
     assert is_trying(case)
     assert case.answer()["model_version"] == 3
