@@ -67,3 +67,17 @@ def test_a_secret_is_given_to_the_step_that_needs_it_alone(file: Path) -> None:
         without_steps = {name: value for name, value in job.items() if name != "steps"}
         assert "secrets." not in str(without_steps)
         assert sum("secrets." in str(step) for step in job["steps"]) <= 1
+
+
+def test_what_is_published_is_built_on_the_images_that_were_tested(file: Path) -> None:
+    for job in jobs(file).values():
+        if "write" not in job["permissions"].values():
+            continue
+        tested = jobs(file)[job["needs"]]
+        runs = [step.get("run", "") for step in tested["steps"]]
+        [pinned] = [place for place, run in enumerate(runs) if "docker/base_images.py" in run]
+        assert pinned < runs.index("make test-stack")
+        assert tested["outputs"]["base-images"] == "${{ steps.base-images.outputs.settings }}"
+        taken = [step.get("env", {}).get("BASE_IMAGES") for step in job["steps"]]
+        place = taken.index("${{ needs.test.outputs.base-images }}")
+        assert place < [step.get("run") for step in job["steps"]].index("make images")
