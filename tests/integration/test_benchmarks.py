@@ -38,6 +38,7 @@ def test_ratios_are_printed_and_written(tmp_path: Path) -> None:
     assert set(report["measured"]["preprocess"]) == {"20", "200", "2000", "again"}
 
 
+@pytest.mark.long
 def test_the_time_of_credit_risk_is_measured_step_by_step() -> None:
     measured = credit.measure(rows=2000)
     assert set(measured) == {"load", "preprocess", "train", "credit_risk"}

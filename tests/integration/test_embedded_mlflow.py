@@ -111,6 +111,7 @@ def test_it_is_shared_and_gone_after_the_last(own_home: Path) -> None:
     assert processes_of(own_home) == []
 
 
+@pytest.mark.long
 def test_one_that_was_half_killed_is_replaced_and_nothing_stays_when_all_users_are_killed(own_home: Path) -> None:
     with user_of(own_home, USE_MLFLOW) as first:
         oldest = min(server_processes(own_home), key=psutil.Process.create_time)

@@ -224,6 +224,7 @@ def answers(client: httpx.Client, process: "subprocess.Popen[bytes]") -> bool:
         return False
 
 
+@pytest.mark.long
 def test_mlflow_serves_the_answers_that_the_api_gives(
     platform: Platform, api: RunningApi, tracking_uri: str, tmp_path: Path
 ) -> None:

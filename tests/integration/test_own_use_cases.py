@@ -70,9 +70,9 @@ def proposed(settings: Settings, strange: Strange, rows: int, folder: Path) -> U
     ("strange", "rows", "kind"),
     [
         (FLOWERS, 200, TaskKind.MULTICLASS),
-        (FLATS, 2_000, TaskKind.REGRESSION),
+        pytest.param(FLATS, 2_000, TaskKind.REGRESSION, marks=pytest.mark.long),
         (CHURN, 2_000, TaskKind.BINARY),
-        pytest.param(CHURN, 100_000, TaskKind.BINARY, marks=pytest.mark.slow),
+        pytest.param(CHURN, 100_000, TaskKind.BINARY, marks=pytest.mark.long),
     ],
 )
 def test_from_a_file_to_an_answer(

@@ -203,6 +203,7 @@ def test_what_was_refused_is_not_judged_again_by_a_schedule_while_nothing_change
     assert platform.registry.aliased(use_case.name, CHALLENGER) is None
 
 
+@pytest.mark.long
 def test_what_was_refused_is_judged_again_when_somebody_asks(
     use_case: UseCase, platform: Platform, refused: PromoteResult
 ) -> None:
@@ -220,6 +221,7 @@ def test_what_was_refused_is_judged_again_by_another_gate(use_case: UseCase, pla
     assert not offer_again(other_gate, platform).judged
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("refused")
 def test_what_was_refused_is_judged_again_by_other_records(
     use_case: UseCase, platform: Platform, tmp_path: Path
@@ -229,6 +231,7 @@ def test_what_was_refused_is_judged_again_by_other_records(
     assert offer_again(use_case, platform).judged
 
 
+@pytest.mark.long
 def test_what_was_refused_is_judged_again_beside_another_version_in_production(
     use_case: UseCase, platform: Platform, refused: PromoteResult, tmp_path: Path
 ) -> None:
@@ -239,6 +242,7 @@ def test_what_was_refused_is_judged_again_beside_another_version_in_production(
     assert offer_again(use_case, platform).judged
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("refused")
 def test_what_was_refused_before_it_was_known_by_what_is_judged_again(
     use_case: UseCase, platform: Platform, admin_raw_engine: Engine
@@ -248,6 +252,7 @@ def test_what_was_refused_before_it_was_known_by_what_is_judged_again(
     assert offer_again(use_case, platform).judged
 
 
+@pytest.mark.long
 def test_what_waits_for_a_person_goes_on_waiting(
     use_case: UseCase, platform: Platform, records: Path, tmp_path: Path
 ) -> None:

@@ -223,7 +223,14 @@ def check_bad_input(home: Home, folder: Path) -> None:
     assert not (home.folder / "demo.json").exists()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        signal.SIGKILL,
+    ],
+)
 def test_a_demo_that_is_ended_leaves_nothing_running(home: Home, ending: signal.Signals) -> None:
     demo = home.start("demo")
     assert demo.stderr is not None

@@ -125,6 +125,7 @@ def test_a_network_that_overflows_is_a_sentence() -> None:
         fitted(weather(), parameters=overflowing)
 
 
+@pytest.mark.long
 def test_cross_validation_chooses_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     fit_once, parts = networks._fitted, []
 
@@ -157,6 +158,7 @@ def test_resnet50_starts_from_the_weights_that_keras_has_written(tmp_path: Path)
         assert np.array_equal(one, other)
 
 
+@pytest.mark.long
 def test_weights_of_imagenet_see_pixels_as_they_were_fitted_on(tmp_path: Path) -> None:
     there = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
     there.save_weights(tmp_path / "some.weights.h5")
