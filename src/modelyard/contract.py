@@ -250,6 +250,14 @@ class Target(Frozen):
             raise ValueError(f"target {self.name}: {len(self.classes)} classes, {len(self.class_titles)} class titles")
         return self
 
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        # As text: in JSON, an answer's probabilities are named by their classes.
+        texts = [str(label) for label in self.classes]
+        if twice := sorted({text for text in texts if texts.count(text) > 1}):
+            raise ValueError(f"target {self.name}: the class {', '.join(twice)} is declared twice")
+        return self
+
 
 class Term(Frozen):
     """A product of features, times a weight.
@@ -409,7 +417,7 @@ class Contract(Frozen):
         """What in a newer contract would break the clients of this one, a sentence each.
 
         Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost,
-        and the same kind of answer about the same target.
+        of two classes the same positive one, and the same kind of answer about the same target.
         """
         theirs = {feature.name: feature for feature in newer.features}
         ours = {feature.name for feature in self.features}
@@ -418,8 +426,16 @@ class Contract(Frozen):
         for feature in self.features:
             if feature.name in theirs:
                 broken += _narrowed(feature, theirs[feature.name])
-        lost = [label for label in self.target.classes if label not in newer.target.classes]
-        return broken + [f"class {label} was lost" for label in lost] + self._other_answers(newer)
+        return broken + self._other_classes(newer) + self._other_answers(newer)
+
+    def _other_classes(self, newer: "Contract") -> list[str]:
+        ours, theirs = self.target.classes, newer.target.classes
+        lost = [f"class {label} was lost" for label in ours if label not in theirs]
+        if lost or len(ours) != 2 or ours == theirs or newer.kind is not self.kind:
+            return lost
+        of_which = f"of {theirs[1]}" if len(theirs) == 2 else "of whichever class is predicted"
+        before, after = (", ".join(map(str, classes)) for classes in (ours, theirs))
+        return [f"the classes were {before} and are {after}: the probability was of {ours[1]} and would be {of_which}"]
 
     def _other_answers(self, newer: "Contract") -> list[str]:
         broken = [f"the kind was {self.kind} and is {newer.kind}"] if newer.kind is not self.kind else []

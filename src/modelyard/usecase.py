@@ -6,6 +6,7 @@ library: estimators are named and resolved when a step runs, so that reading a u
 
 import importlib
 import importlib.util
+import math
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -24,6 +25,7 @@ RESERVED_NAMES = frozenset(
         "api_processes",
         "batch",  # no table, but what /predict/batch means
         "batches",
+        "gate_looks",
         "gate_verdicts",
         "idempotency_keys",
         "outcomes",
@@ -39,6 +41,11 @@ RESERVED_NAMES = frozenset(
 # Columns of the platform's own in a use case's tables.
 RESERVED_COLUMNS = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 PARTS = ("train", "validation", "test")
+# What use-case files may still say of the gate, and what to do about it.
+FORMER_GATE_SETTINGS = {
+    "champion_margin": "`margin` is a share of the error that is left, so that 0.02 at a ROC AUC of 0.80 is margin=0.1",
+    "resamples": "take it out, as the bounds need no resamples",
+}
 
 
 class RecordKey(Frozen):
@@ -94,18 +101,39 @@ class Gate(Frozen):
     """What a model must show before it may go into production.
 
     Attributes:
-        level: Level of the one-sided confidence bounds.
-        baseline_margin: By how much the primary metric must beat a dummy's, at that level.
-        champion_margin: By how much it may be below the champion's, at that level.
-        resamples: Resamples of the paired bootstrap.
+        level: How sure the gate is: the chance that any of all the models that are ever judged on a growing test part
+            passes one of its comparisons wrongly is below one minus this.
+        baseline_margin: By how much the primary metric must beat a dummy's.
+        margin: By what share of the error that is left (1 - ROC AUC, 1 - R²) the primary metric may be below that of
+            the version in production, and below that of the best version ever promoted.
+        require: `not_worse`: than the version in production, by more than the margin. `better`: than it, at all.
+        minimum_per_class: With fewer test records of a class nothing is promoted.
         minimum_test_records: With fewer test records nothing is promoted.
     """
 
     level: float = Field(default=0.99, gt=0.5, lt=1)
     baseline_margin: float = Field(default=0.02, ge=0)
-    champion_margin: float = Field(default=0.02, ge=0)
-    resamples: int = Field(default=1000, ge=100)
-    minimum_test_records: int = Field(default=100, ge=1)
+    margin: float = Field(default=0.1, ge=0)
+    require: Literal["not_worse", "better"] = "not_worse"
+    minimum_per_class: int = Field(default=10, ge=2)
+    minimum_test_records: int = Field(default=20, ge=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_settings(cls, given: Any) -> Any:
+        for name in FORMER_GATE_SETTINGS.keys() & given if isinstance(given, Mapping) else ():
+            raise ValueError(f"{name} is no longer a setting of Gate: {FORMER_GATE_SETTINGS[name]}")
+        return given
+
+    def error_rate(self, doubling: int, look: int) -> float:
+        """The chance that a comparison may be wrong: a share of what `level` leaves for all.
+
+        Args:
+            doubling: How often the test part has doubled since the first model was judged on it, from 1.
+            look: The how-manieth model this is since it doubled, from 1.
+        """
+        # Of 1/1, 1/4, 1/9 and so on all add up to one.
+        return (1 - self.level) * (6 / (math.pi * doubling) ** 2) * (6 / (math.pi * look) ** 2)
 
 
 class Profile(Frozen):

@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from benchmarks import credit, goals, loop, serve, wrk
+from benchmarks import credit, gate, goals, loop, serve, wrk
 from benchmarks.serve_model import make_frame, make_record
 from modelyard.errors import BadInput
 from modelyard.local.processes import free_ports
@@ -96,9 +97,18 @@ def test_what_misses_its_goal_is_said_to(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_all_that_is_held_against_goals_has_its_row() -> None:
     loop_ratios = loop.ratios({"trigger_to_served": 30.0})
-    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | {"credit_risk_seconds"} == {
+    of_gate = gate.ratios(dict.fromkeys(chain.from_iterable(each.names for each in gate.EXPERIMENTS), 0.0))
+    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | set(of_gate) | {"credit_risk_seconds"} == {
         goal.ratio for goal in goals.GOALS
     }
+
+
+def test_the_gate_is_measured_by_models_of_known_worth() -> None:
+    measured = gate.measure(share=0.005)
+    assert measured["gate_false_passes_1_positives"] == 0
+    assert measured["gate_power_1000"] == 1
+    assert gate.show(measured).row_count == len(gate.EXPERIMENTS)
+    assert gate.measure(share=0.005) == measured
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason=wrk.MISSING)

@@ -59,6 +59,11 @@ def test_the_classes_fit_the_kind_of_task(kind: TaskKind, classes: tuple[int, ..
         contract(kind=kind, target=Target(name="approved", classes=classes))
 
 
+def test_a_class_is_declared_once() -> None:
+    with pytest.raises(ValidationError, match="the class 1 is declared twice"):
+        Target(name="y", classes=(1, 2, "1"))
+
+
 def test_the_threshold_decides_a_binary_answer() -> None:
     scores = np.array([[0.7, 0.3], [0.71, 0.29]])
     answers = contract(threshold=0.3).answers(scores)

@@ -7,8 +7,8 @@ import pytest
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores, fitted_scores
-from modelyard.models.evaluate import best_f1_threshold, primary_metric
 from modelyard.models.fit import Fitted, fit, pictures
+from modelyard.models.metrics import best_f1_threshold, primary_metric
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, UseCase

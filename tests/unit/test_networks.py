@@ -15,12 +15,12 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.models import networks
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CompiledModel
-from modelyard.models.evaluate import best_f1_threshold
 from modelyard.models.fit import Fitted, loaded
 from modelyard.models.fit_pictures import figures, fit_pictures
 from modelyard.models.images import resnet50
 from modelyard.models.inputs import frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, scores_of
+from modelyard.models.metrics import best_f1_threshold
 from modelyard.usecase import Candidate, UseCase
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, pixels, weather

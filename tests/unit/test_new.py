@@ -20,7 +20,7 @@ from modelyard.settings import Settings
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import Gate, UseCase, find_use_case
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
 BAD_SHARE = 0.05
@@ -279,11 +279,20 @@ def test_rare_classes_are_left_out_and_said(here: Path) -> None:
     assert "About 1 of 300 records cannot be used" in " ".join(doubts(made, BAD_SHARE))
 
 
+def test_a_class_that_the_test_part_may_have_too_few_records_of_is_doubted(here: Path) -> None:
+    def rare_in(rare: int) -> str:
+        file = table(here / "table.csv", "x,y", lambda n: f"{n * 7919 % 101},{'rare' if n < rare else 'usual'}")
+        return " ".join(doubts(draft(file, "y"), BAD_SHARE))
+
+    assert "'y' is 'rare' in only 30 records: the test part may come to have fewer than the 10" in rare_in(30)
+    assert "in only" not in rare_in(40)
+
+
 def test_few_records_get_a_larger_test_and_say_so(here: Path) -> None:
     use_case = declared(FLOWERS.write(here / "table.csv", 200), FLOWERS.target)
-    assert (use_case.split.test, use_case.gate.minimum_test_records) == (0.4, 60)
-    assert use_case.gate.level == 0.99
-    assert declared(FLOWERS.write(here / "table.csv", 1000), FLOWERS.target).gate.minimum_test_records == 100
+    assert use_case.split.test == 0.4
+    assert use_case.gate == Gate()
+    assert declared(FLOWERS.write(here / "table.csv", 1000), FLOWERS.target).split.test == 0.2
 
 
 @pytest.mark.parametrize(

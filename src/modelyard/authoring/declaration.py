@@ -14,7 +14,7 @@ from modelyard.authoring.few_records import FEW_SPLIT
 from modelyard.authoring.names import title_and_unit
 from modelyard.authoring.pictures import PictureDraft
 from modelyard.contract import Feature, FeatureType, Label
-from modelyard.usecase import Candidate, Gate
+from modelyard.usecase import Candidate
 
 LINE_LENGTH = 120
 INDENT = "    "
@@ -23,7 +23,7 @@ LONGEST_COMMENT = 3
 # What a declaration may name, also in its comments, by where it is found.
 NAMES = {
     "modelyard.contract": ("Feature", "FeatureType", "Limits", "Target", "TaskKind"),
-    "modelyard.usecase": ("Candidate", "Gate", "RecordKey", "Split", "UseCase"),
+    "modelyard.usecase": ("Candidate", "RecordKey", "Split", "UseCase"),
 }
 
 
@@ -74,8 +74,6 @@ def _picture_body(draft: PictureDraft, source: str) -> Iterator[str]:
     if split == FEW_SPLIT:
         yield _few(f"{draft.pictures} pictures")
     yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
-    if draft.gate != Gate():
-        yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
     yield "candidates=("
     for candidate in draft.candidates:
         yield from (INDENT + line for line in _candidate(candidate))
@@ -174,11 +172,10 @@ def _small(draft: Draft) -> Iterator[str]:
     split = draft.split
     yield _few(f"{draft.table.records} records")
     yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
-    yield f"gate=Gate(minimum_test_records={draft.gate.minimum_test_records}),"
 
 
 def _few(records: str) -> str:
-    return f"# {records} are few: more are kept for the test, and the gate takes fewer for enough."
+    return f"# {records} are few: more of them are kept for the test."
 
 
 def _candidate(candidate: Candidate) -> Iterator[str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from modelyard.authoring.candidates import candidates
 from modelyard.authoring.columns import Column, Table, read_table, reason_of
 from modelyard.authoring.features import Proposal, doubt_of_spellings, propose
-from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, surely_tested
+from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT
 from modelyard.authoring.leaks import is_the_target, leaks, leaks_together
 from modelyard.authoring.names import identifiers, title_and_unit, title_of
 from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, are_few_fractions, goal_of
@@ -18,6 +18,8 @@ from modelyard.usecase import Candidate, Gate, Split
 
 # With fewer, a model cannot be judged.
 FEWEST_RECORDS = 100
+# A part is a little larger or smaller than its share.
+SURELY = 0.75
 SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -81,18 +83,13 @@ class Draft:
 
     @property
     def is_small(self) -> bool:
-        """Whether there are too few records for the usual split and gate."""
+        """Whether there are too few records for the usual split."""
         return self.table.records < FEW_RECORDS
 
     @property
     def split(self) -> Split:
         """How the snapshots are parted."""
         return FEW_SPLIT if self.is_small else Split()
-
-    @property
-    def gate(self) -> Gate:
-        """What a model must show."""
-        return gate_with(surely_tested(self.table.records, self.split)) if self.is_small else Gate()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -162,8 +159,8 @@ def assumptions(draft: Draft) -> list[str]:
         said.append(f"Can have only the values seen (delete `categories` to allow any): {', '.join(closed)}.")
     if draft.is_small:
         said.append(
-            f"{draft.table.records} records are few: two fifths of them are kept for the test, and the gate takes "
-            f"{draft.gate.minimum_test_records} test records for enough. It is as strict as ever about what they show."
+            f"{draft.table.records} records are few: two fifths of them are kept for the test. The gate is as strict "
+            "as ever about what they show."
         )
     return said
 
@@ -233,12 +230,18 @@ def _notation_in_words(table: Table) -> list[str]:
 def _doubts_of_target(draft: Draft) -> list[str]:
     goal, said = draft.goal, []
     needed = FEWEST_OF_A_CLASS / draft.split.validation / 10
+    tested = Gate().minimum_per_class / (draft.split.test * SURELY)
     for label in goal.classes:
         count = goal.count(label)
         if count < needed:
             said.append(
                 f"{goal.column.name!r} is {label!r} in only {count} records: a part may come to have none of them, and "
                 "then nothing can be said of the model."
+            )
+        elif count < tested:
+            said.append(
+                f"{goal.column.name!r} is {label!r} in only {count} records: the test part may come to have fewer than "
+                f"the {Gate().minimum_per_class} of each class without which the gate lets no model pass."
             )
     common = max((goal.count(label) for label in goal.classes), default=0) / draft.table.records
     if common > 0.98:

@@ -7,14 +7,14 @@ from statistics import median
 
 import numpy as np
 
-from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT, gate_with, surely_tested
+from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT
 from modelyard.authoring.names import title_of
 from modelyard.authoring.target import FEWEST_OF_A_CLASS
 from modelyard.errors import BadInput
 from modelyard.pictures import UnusablePicture, read_picture
 from modelyard.sources.local_files import Entry
 from modelyard.sources.picture_folder import PictureFolder, part_of
-from modelyard.usecase import Candidate, Gate, Split
+from modelyard.usecase import Candidate, Split
 
 # So many pictures are opened to see what they are like.
 OPENED = 100
@@ -72,11 +72,6 @@ class PictureDraft:
         return FEW_SPLIT if self.pictures < FEW_RECORDS and not self.given_test else USUAL_SPLIT
 
     @property
-    def gate(self) -> Gate:
-        """What a model must show."""
-        return gate_with(self.given_test or surely_tested(self.pictures, self.split))
-
-    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The models to try."""
         slim = PARAMETERS | {"filters": 16, "epochs": 12}
@@ -132,11 +127,10 @@ def assumptions_of_pictures(draft: PictureDraft) -> list[str]:
     ]
     if draft.given_test:
         said.append(f"{draft.given_test} pictures are for the test, as their folder says.")
-    if draft.gate.minimum_test_records < Gate().minimum_test_records:
-        kept = "two fifths of them are kept for the test, and " if draft.split == FEW_SPLIT else ""
+    if draft.split == FEW_SPLIT:
         said.append(
-            f"{draft.pictures} pictures are few: {kept}the gate takes {draft.gate.minimum_test_records} test records "
-            "for enough. It is as strict as ever about what they show."
+            f"{draft.pictures} pictures are few: two fifths of them are kept for the test. The gate is as strict "
+            "as ever about what they show."
         )
     return said
 

@@ -85,7 +85,8 @@ def _compare(result: Result) -> tuple[bool, str]:
 
 def _promote(result: Result) -> tuple[bool, str]:
     done = PromoteResult.model_validate(result)
-    because = f": {'; '.join(done.reasons)}" if done.reasons else ""
+    said = (*done.reasons, *done.notes)
+    because = f": {'; '.join(said)}" if said else ""
     if done.verdict is Verdict.UNCHANGED:
         return False, f"nothing new: version {done.version} is in production already"
     before = "" if done.judged else "nothing new: "

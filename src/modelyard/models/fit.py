@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Contract
 from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
-from modelyard.models.evaluate import best_f1_threshold, evaluate, primary_metric, truth
+from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
 from modelyard.models.plots import importance_plot, plots
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of

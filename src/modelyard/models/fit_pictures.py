@@ -12,10 +12,10 @@ from modelyard.contract import Contract, Seen, brightness
 from modelyard.models.compile import compare_scores
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
-from modelyard.models.evaluate import best_f1_threshold, evaluate, truth
 from modelyard.models.fit import Fitted, drawn, dummy_scores, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
+from modelyard.models.metrics import best_f1_threshold, evaluate, truth
 from modelyard.models.networks import Network, Part, Scores, fit_network, network_scores
 from modelyard.models.plots import learning_curves, plots
 from modelyard.models.seen import numbers_seen

@@ -1,16 +1,22 @@
-"""The gate: whether a model may go into production. Numbers in, a verdict with its reasons out."""
+"""The gate: whether a model may go into production. Numbers in, a verdict with its reasons out.
 
-from collections.abc import Sequence
-from typing import Any
+Two contracts need not have the same classes, nor have them in the same order: what two models say is brought together
+by the classes' labels.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
-from modelyard.models.bootstrap import paired_differences
 from modelyard.models.compile import Agreement
-from modelyard.models.evaluate import evaluate, primary_metric
+from modelyard.models.metrics import evaluate, primary_metric
+from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance, measure
 from modelyard.usecase import Gate
 
 Scores = NDArray[np.floating[Any]]
@@ -23,15 +29,40 @@ class Comparison(Frozen):
         metric: Which metric.
         model: The model's.
         other: The other model's.
+        records: On how many records: without those of classes that the other model does not know.
         difference: The model's minus the other's.
-        bound: The difference is above this at the gate's level, by the paired bootstrap.
+        bound: The true difference is above this, but for a chance of the look's error rate.
     """
 
     metric: str
     model: float
     other: float
+    records: int
     difference: float
     bound: float
+
+
+class Weighed(Frozen):
+    """A model's primary metric beside those that it must not be worse than, and what follows.
+
+    Attributes:
+        reasons: Why it is refused, a sentence each.
+        against_baseline: Beside a dummy's.
+        against_champion: Beside that of the model in production.
+        against_reference: Beside that of the best version ever promoted, which may be the one in production.
+        error_rate: The chance that each comparison may be wrong.
+    """
+
+    reasons: tuple[str, ...] = ()
+    against_baseline: Comparison
+    against_champion: Comparison | None = None
+    against_reference: Comparison | None = None
+    error_rate: float
+
+    @property
+    def is_best(self) -> bool:
+        """Whether it has been shown to be better than the best version so far, or is the first."""
+        return self.against_reference is None or self.against_reference.bound > 0
 
 
 class Judgement(Frozen):
@@ -39,21 +70,25 @@ class Judgement(Frozen):
 
     Attributes:
         reasons: Why it is refused, a sentence each; empty: it may pass.
+        notes: What else is to be known of the judgement, a sentence each.
         metrics: The model's metrics on the test part.
         baseline: A dummy's metrics on the same records.
-        champion: The metrics of the model in production on the same records.
-        against_baseline: The primary metric beside the dummy's.
-        against_champion: The primary metric beside the champion's.
+        champion: The metrics on the same records of the model in production, as far as it knows their classes.
+        reference: The same of the best version ever promoted, where that is another one.
+        weighed: The comparisons; None: there was no point in them.
+        is_best: Whether it is the best version from now on, if it is promoted.
         agreement: How far the compiled model is from the fitted one.
         records: How many records the test part has.
     """
 
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     metrics: dict[str, float] = Field(default_factory=dict)
     baseline: dict[str, float] = Field(default_factory=dict)
     champion: dict[str, float] | None = None
-    against_baseline: Comparison | None = None
-    against_champion: Comparison | None = None
+    reference: dict[str, float] | None = None
+    weighed: Weighed | None = None
+    is_best: bool = False
     agreement: Agreement
     records: int
 
@@ -63,99 +98,227 @@ class Judgement(Frozen):
         return not self.reasons
 
 
+class Answers(NamedTuple):
+    """What a model says of the test part.
+
+    Attributes:
+        contract: The model's.
+        scores: Of shape (records, classes) or (records, 1), the classes in the contract's order.
+    """
+
+    contract: Contract
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a model is judged by: answers to the same records.
+
+    Attributes:
+        truth: The model's class indices, or values, of the test part.
+        model: What it says.
+        baseline: What a dummy says; its contract is the model's.
+        champion: What the model in production says, if there is one.
+        reference: What the best version ever promoted says, where that is another one than the model in production.
+    """
+
+    truth: NDArray[Any]
+    model: Answers
+    baseline: Answers
+    champion: Answers | None = None
+    reference: Answers | None = None
+
+
 def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test: NDArray[Any]) -> list[str]:
     """Why nothing could be said of any model, from the targets of the training and the test part.
 
     Args:
         gate: Says how many test records are needed.
         contract: Says the classes.
-        train: Class indices or values of the training part.
-        test: Class indices or values of the test part.
+        train: Labels or values of the training part.
+        test: Labels or values of the test part.
     """
     found = []
     if len(test) < gate.minimum_test_records:
         found.append(f"too few test records: {len(test)}, and at least {gate.minimum_test_records} are needed")
-    for part, truth in (("training", train), ("test", test)):
-        missing = [str(label) for index, label in enumerate(contract.target.classes) if not np.any(truth == index)]
-        if missing:
-            found.append(f"the {part} part has no record of class {', '.join(missing)}")
+    if not contract.kind.is_classification:
+        return found
+    for part, target in (("training", train), ("test", test)):
+        found += _objections_to_classes(contract, part, set(target.tolist()))
+    return found + _rare_classes(gate, contract, Counter(test.tolist()))
+
+
+def _rare_classes(gate: Gate, contract: Contract, counts: Counter[Any]) -> list[str]:
+    rare = [
+        f"{counts[label]} of class {label}"
+        for label in contract.target.classes
+        if 0 < counts[label] < gate.minimum_per_class
+    ]
+    if not rare:
+        return []
+    return [f"too few test records: {', '.join(rare)}, and at least {gate.minimum_per_class} of each class are needed"]
+
+
+def _objections_to_classes(contract: Contract, part: str, there: set[Any]) -> list[str]:
+    missing = [str(label) for label in contract.target.classes if label not in there]
+    found = [f"the {part} part has no record of class {', '.join(missing)}"] if missing else []
+    unknown = sorted(str(label) for label in there - set(contract.target.classes))
+    if unknown:
+        found.append(f"the {part} part has records of class {', '.join(unknown)}, which the model does not know")
     return found
 
 
-def judge(
-    gate: Gate,
-    contract: Contract,
-    truth: NDArray[Any],
-    scores: Scores,
-    dummy_scores: Scores,
-    champion: tuple[Contract, Scores] | None,
-    agreement: Agreement,
-    objections: Sequence[str],
-    seed: int,
-) -> Judgement:
+def refuse(objections: Sequence[str], agreement: Agreement, records: int) -> Judgement:
+    """The judgement of a model that cannot be judged by its answers.
+
+    Args:
+        objections: Why, a sentence each.
+        agreement: How far the compiled model is from the fitted one.
+        records: How many records the test part has.
+    """
+    return Judgement(reasons=(*objections, *_disagreement(agreement)), agreement=agreement, records=records)
+
+
+def judge(gate: Gate, evidence: Evidence, agreement: Agreement, error_rate: float) -> Judgement:
     """Judges a model by its answers on the test part.
 
     Args:
         gate: What a model must show.
-        contract: The model's.
-        truth: Class indices or values of the test part.
-        scores: The model's scores.
-        dummy_scores: A dummy's scores on the same records.
-        champion: Contract and scores on the same records of the model in production, if there is one.
+        evidence: The answers.
         agreement: How far the compiled model is from the fitted one.
-        objections: What was found against it before, a sentence each.
-        seed: Of the bootstrap.
+        error_rate: The chance that each comparison may be wrong.
     """
-    reasons = list(objections)
-    if not agreement.holds:
-        reasons.append(f"the compiled and the fitted model disagree: {agreement}")
-    if objections:
-        return Judgement(reasons=tuple(reasons), agreement=agreement, records=len(truth))
-    against_baseline = _compare(gate, contract, truth, scores, dummy_scores, seed)
-    against_champion = champion and _compare(gate, contract, truth, scores, champion[1], seed)
-    reasons += _not_better(gate, against_baseline) + (_worse(gate, against_champion) if against_champion else [])
+    weighed = weigh(gate, evidence, error_rate)
+    contract, truth = evidence.model.contract, evidence.truth
     return Judgement(
-        reasons=tuple(reasons),
-        metrics=evaluate(contract, truth, scores),
-        baseline=evaluate(contract, truth, dummy_scores),
-        champion=evaluate(champion[0], truth, champion[1]) if champion else None,
-        against_baseline=against_baseline,
-        against_champion=against_champion or None,
+        reasons=(*_disagreement(agreement), *weighed.reasons),
+        notes=_new_classes(evidence),
+        metrics=evaluate(contract, truth, evidence.model.scores),
+        baseline=evaluate(contract, truth, evidence.baseline.scores),
+        champion=_metrics_beside(evidence, evidence.champion),
+        reference=_metrics_beside(evidence, evidence.reference),
+        weighed=weighed,
+        is_best=weighed.is_best,
         agreement=agreement,
         records=len(truth),
     )
 
 
-def _compare(
-    gate: Gate, contract: Contract, truth: NDArray[Any], scores: Scores, other: Scores, seed: int
-) -> Comparison:
-    metric = primary_metric(contract)
-    differences = paired_differences(contract.kind, truth, scores, other, gate.resamples, seed)
-    model, others = evaluate(contract, truth, scores)[metric], evaluate(contract, truth, other)[metric]
-    return Comparison(
-        metric=metric,
-        model=model,
-        other=others,
-        difference=model - others,
-        bound=float(np.quantile(differences, 1 - gate.level)),
+def weigh(gate: Gate, evidence: Evidence, error_rate: float) -> Weighed:
+    """Compares a model's primary metric with those of a dummy, the model in production, and the best version.
+
+    Args:
+        gate: What a model must show.
+        evidence: The answers.
+        error_rate: The chance that each comparison may be wrong.
+    """
+    beside_dummy = _compare(evidence, evidence.baseline, lower_bound_beside_chance, error_rate)
+    champion, reference = (
+        _compare(evidence, other, lower_bound, error_rate) if other else None
+        for other in (evidence.champion, evidence.reference)
+    )
+    reasons = _not_beyond_chance(gate, beside_dummy)
+    reasons += _worse_than_champion(gate, champion) if champion else []
+    reasons += _worse(gate, reference, "the best version that was ever promoted") if reference else []
+    return Weighed(
+        reasons=tuple(f"{reason} (error rate {error_rate:.1e})" for reason in reasons),
+        against_baseline=beside_dummy,
+        against_champion=champion,
+        against_reference=reference or champion,
+        error_rate=error_rate,
     )
 
 
-def _not_better(gate: Gate, found: Comparison) -> list[str]:
+def _compare(
+    evidence: Evidence, other: Answers, bound: Callable[[Measured, float], float], error_rate: float
+) -> Comparison:
+    """The primary metric of the model beside that of another one, on the records of the classes that both know."""
+    contract, (truth, scores, others) = evidence.model.contract, _on_shared_classes(evidence, other)
+    model, its = (measure(contract.kind, truth, each) for each in (scores, others))
+    difference = model.minus(its)
+    return Comparison(
+        metric=primary_metric(contract),
+        model=model.value,
+        other=its.value,
+        records=len(truth),
+        difference=difference.value,
+        bound=bound(difference, error_rate),
+    )
+
+
+def _on_shared_classes(evidence: Evidence, other: Answers) -> tuple[NDArray[Any], Scores, Scores]:
+    """Truth, the model's scores and the other's on the records of the classes that both know, columns by these classes.
+
+    Where a class is new, scores stay as they are: what the model gives to the new class it takes from the old ones.
+    """
+    truth, model = evidence.truth, evidence.model
+    ours, theirs = _shared_classes(model.contract, other.contract)
+    if not ours:
+        return truth, model.scores, other.scores
+    known = np.isin(truth, ours)
+    return _positions(truth[known], ours), model.scores[known][:, ours], other.scores[known][:, theirs]
+
+
+def _metrics_beside(evidence: Evidence, other: Answers | None) -> dict[str, float] | None:
+    """Another model's metrics on the records of the classes that it knows."""
+    if other is None:
+        return None
+    ours, theirs = _shared_classes(evidence.model.contract, other.contract)
+    if not ours:
+        return evaluate(other.contract, evidence.truth, other.scores)
+    known = np.isin(evidence.truth, ours)
+    return evaluate(other.contract, np.array(theirs)[_positions(evidence.truth[known], ours)], other.scores[known])
+
+
+def _shared_classes(contract: Contract, other: Contract) -> tuple[list[int], list[int]]:
+    """Where the classes that two contracts share are in the one and in the other; empty in a regression."""
+    places = {label: place for place, label in enumerate(other.target.classes)}
+    shared = [(ours, places[label]) for ours, label in enumerate(contract.target.classes) if label in places]
+    return [ours for ours, _ in shared], [theirs for _, theirs in shared]
+
+
+def _positions(truth: NDArray[Any], classes: Sequence[int]) -> NDArray[np.intp]:
+    # The classes are in rising order.
+    return np.searchsorted(classes, truth)
+
+
+def _new_classes(evidence: Evidence) -> tuple[str, ...]:
+    beside = (("the model in production", evidence.champion), ("the best version", evidence.reference))
+    return tuple(
+        f"class {', '.join(new)} is new: beside {name}, which does not know it, its records do not count"
+        for name, other in beside
+        if other and (new := _unknown(evidence.model.contract, other.contract))
+    )
+
+
+def _unknown(contract: Contract, other: Contract) -> list[str]:
+    return [str(label) for label in contract.target.classes if label not in other.target.classes]
+
+
+def _disagreement(agreement: Agreement) -> list[str]:
+    return [] if agreement.holds else [f"the compiled and the fitted model disagree: {agreement}"]
+
+
+def _not_beyond_chance(gate: Gate, found: Comparison) -> list[str]:
     if found.bound > gate.baseline_margin:
         return []
-    return [
-        f"it does not beat a dummy beyond chance: {_shown(gate, found)}, and must be above {gate.baseline_margin:g}"
-    ]
+    return [f"it does not beat a dummy beyond chance: {_shown(found)}, and must be above {gate.baseline_margin:g}"]
 
 
-def _worse(gate: Gate, found: Comparison) -> list[str]:
-    if found.bound >= -gate.champion_margin:
+def _worse_than_champion(gate: Gate, found: Comparison) -> list[str]:
+    if gate.require == "not_worse":
+        return _worse(gate, found, "the model in production")
+    if found.bound > 0:
         return []
-    margin = f"and must not be below {-gate.champion_margin:g}"
-    return [f"it may be worse than the model in production: {_shown(gate, found)}, {margin}"]
+    return [f"it is not shown to be better than the model in production: {_shown(found)}, and must be above 0"]
 
 
-def _shown(gate: Gate, found: Comparison) -> str:
-    beside = f"{found.metric} {found.model:.3f} against {found.other:.3f}"
-    return f"{beside}; at level {gate.level:g} the difference is above {found.bound:.3f}"
+def _worse(gate: Gate, found: Comparison, than: str) -> list[str]:
+    least = -gate.margin * (1 - found.other)
+    if found.bound >= least:
+        return []
+    return [f"it may be worse than {than}: {_shown(found)}, and must not be below {least:.3g}"]
+
+
+def _shown(found: Comparison) -> str:
+    return f"{found.metric} {found.model:.3f} against {found.other:.3f}; the difference is above {found.bound:.3f}"

@@ -9,6 +9,7 @@ from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
+from modelyard.stores.looks import Looks
 from modelyard.stores.objects import ObjectStore
 from modelyard.stores.predictions import PredictionStore
 from modelyard.stores.processes import ApiProcesses
@@ -30,6 +31,7 @@ class Platform:
         objects: Pictures and arrays.
         results: What the steps say to each other.
         verdicts: What the gate said.
+        looks: How often it looked.
         processes: The API processes and what they serve.
         predictions: What they answered.
         tracking: Models, where the step asked for the tracking server.
@@ -41,6 +43,7 @@ class Platform:
     objects: ObjectStore
     results: StepResults
     verdicts: Verdicts
+    looks: Looks
     processes: ApiProcesses
     predictions: PredictionStore
     tracking: Registry | None
@@ -99,6 +102,7 @@ def connected(settings: Settings, raw_url: str, clean_url: str, tracking_uri: st
             objects=ObjectStore(objects_url),
             results=StepResults(raw),
             verdicts=Verdicts(raw),
+            looks=Looks(raw),
             processes=ApiProcesses(raw),
             predictions=PredictionStore(raw),
             tracking=Registry(tracking_uri) if tracking_uri else None,

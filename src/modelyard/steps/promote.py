@@ -4,12 +4,14 @@ import logging
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
+from modelyard.steps.reference import Reference, find_reference
+from modelyard.stores.looks import Look
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import Gate, UseCase
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
-    from modelyard.models.gate import Judgement
+    from modelyard.models.gate import Answers, Evidence, Judgement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -43,6 +45,33 @@ class JudgedBy(Frozen):
     release: str
 
 
+class Judged(NamedTuple):
+    """A judgement and how it came about.
+
+    Attributes:
+        judgement: What the gate says.
+        look: The look at the test part; None: it was not looked at.
+        reference: The best version ever promoted.
+    """
+
+    judgement: "Judgement"
+    look: Look | None = None
+    reference: Reference = Reference()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is to be known, a sentence each."""
+        return (*self.reference.notes, *self.judgement.notes)
+
+    def numbers(self) -> dict[str, Any]:
+        """What the verdict follows from, as it is kept."""
+        return self.judgement.model_dump(mode="json", exclude={"reasons"}) | {
+            "notes": list(self.notes),
+            "look": self.look and self.look.model_dump(mode="json"),
+            "reference_version": self.reference.version,
+        }
+
+
 class PromoteResult(Frozen):
     """What became of the challenger.
 
@@ -55,6 +84,9 @@ class PromoteResult(Frozen):
         metrics: The judged version's metrics on the test part.
         baseline: A dummy's metrics on the same records.
         champion: The metrics on the same records of the version in production before.
+        reference_version: The best version ever promoted before this one.
+        reference: Its metrics on the same records, where it is not the version in production.
+        notes: What else is to be known of the judgement, a sentence each.
         judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
     """
 
@@ -66,6 +98,9 @@ class PromoteResult(Frozen):
     metrics: dict[str, float]
     baseline: dict[str, float]
     champion: dict[str, float] | None = None
+    reference_version: int | None = None
+    reference: dict[str, float] | None = None
+    notes: tuple[str, ...] = ()
     judged: bool = True
 
     def refusal(self, use_case: str) -> str | None:
@@ -104,7 +139,8 @@ def promote(
         _carry_out(use_case, platform, challenger, before.verdict)
         LOGGER.info("%s version %d was %s before, and nothing is new", use_case.name, challenger, before.verdict.value)
         return before
-    judgement = _judge(use_case, platform, challenger, champion, judged_by.snapshot_id)
+    judged = _judge(use_case, platform, challenger, champion, judged_by.snapshot_id)
+    judgement = judged.judgement
     verdict, reasons = _decide(use_case, judgement, unattended=unattended, force_reason=force_reason)
     _carry_out(use_case, platform, challenger, verdict)
     promoted = verdict in (Verdict.PROMOTED, Verdict.FORCED)
@@ -117,8 +153,11 @@ def promote(
         metrics=judgement.metrics,
         baseline=judgement.baseline,
         champion=judgement.champion,
+        reference_version=judged.reference.version,
+        reference=judgement.reference,
+        notes=judged.notes,
     )
-    _keep(use_case, platform, result, judgement, judged_by)
+    _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
     return result
 
 
@@ -198,51 +237,75 @@ def _said_before(
         metrics=kept.numbers["metrics"],
         baseline=kept.numbers["baseline"],
         champion=kept.numbers["champion"],
+        # Not in verdicts of former releases.
+        reference_version=kept.numbers.get("reference_version"),
+        reference=kept.numbers.get("reference"),
+        notes=tuple(kept.numbers.get("notes", ())),
         judged=False,
     )
 
 
-def _judge(
-    use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
-) -> "Judgement":
+def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str) -> Judged:
     with platform.objects.arrays() as arrays:
         return _judge_with(arrays, use_case, platform, challenger, champion, snapshot_id)
 
 
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
-) -> "Judgement":
-    from modelyard.models.evaluate import truth
-    from modelyard.models.fit import dummy_scores
-    from modelyard.models.gate import judge, objections_to_data
+) -> Judged:
+    from modelyard.models.gate import Answers, judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
 
+    def ask(model: "CompiledModel") -> Answers:
+        return Answers(model.contract, frame_scores(model, test, arrays))
+
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
-    model = load_compiled(platform, use_case.name, challenger)
-    contract = model.contract
-    scores = frame_scores(model, test, arrays)
-    target_of_train, target_of_test = (truth(contract, part[contract.target.name].to_numpy()) for part in (train, test))
+    answers = ask(load_compiled(platform, use_case.name, challenger))
+    contract, target = answers.contract, answers.contract.target.name
+    agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
     in_production = _in_production(use_case, platform, champion)
     objections = [
-        *objections_to_data(use_case.gate, contract, target_of_train, target_of_test),
+        *objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
     ]
-    comparable = None
-    if in_production and not objections:
-        comparable = (in_production.contract, frame_scores(in_production, test, arrays))
-    return judge(
-        use_case.gate,
-        contract,
-        target_of_test,
-        scores,
-        dummy_scores(contract, train, test),
-        comparable,
-        _agreement(use_case, platform, challenger, contract, test, scores),
-        objections,
-        use_case.seed,
+    if objections:
+        return Judged(refuse(objections, agreement, len(test)))
+    reference = find_reference(use_case, platform, contract)
+    other = None if reference.version in (challenger, champion) else reference.model
+    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test))
+    evidence = _evidence(
+        answers,
+        train,
+        test,
+        champion=ask(in_production) if in_production else None,
+        reference=ask(other) if other else None,
+    )
+    judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
+    return Judged(judgement, look, reference)
+
+
+def _evidence(
+    model: "Answers",
+    train: "pd.DataFrame",
+    test: "pd.DataFrame",
+    *,
+    champion: "Answers | None",
+    reference: "Answers | None",
+) -> "Evidence":
+    from modelyard.models.fit import dummy_scores
+    from modelyard.models.gate import Answers, Evidence
+    from modelyard.models.metrics import truth
+
+    contract = model.contract
+    return Evidence(
+        truth=truth(contract, test[contract.target.name].to_numpy()),
+        model=model,
+        baseline=Answers(contract, dummy_scores(contract, train, test)),
+        champion=champion,
+        reference=reference,
     )
 
 
@@ -312,14 +375,13 @@ def _decide(
     return Verdict.FORCED, [f"forced: {force_reason}", *judgement.reasons]
 
 
-def _keep(
-    use_case: UseCase, platform: Platform, result: PromoteResult, judgement: "Judgement", judged_by: JudgedBy
-) -> None:
+def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers: dict[str, Any]) -> None:
     name, verdict, reasons = use_case.name, result.verdict, result.reasons
-    numbers = judgement.model_dump(mode="json", exclude={"reasons"}) | {"judged_by": judged_by.model_dump(mode="json")}
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
     platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
     LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
+    for note in result.notes:
+        LOGGER.info("%s version %d: %s", name, result.version, note)
 
 
 def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:

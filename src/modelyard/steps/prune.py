@@ -2,6 +2,7 @@
 
 from modelyard.contract import Frozen
 from modelyard.steps.platform import Platform
+from modelyard.steps.reference import find_reference
 from modelyard.stores.objects import arrays_folder
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.usecase import UseCase
@@ -24,7 +25,8 @@ class PruneResult(Frozen):
 def prune(use_case: UseCase, platform: Platform) -> PruneResult:
     """Removes all but the newest versions and snapshots, and the oldest months of predictions.
 
-    The versions in production, before it, and at the gate are kept however old they are, and so are their snapshots.
+    The versions in production, before it, and at the gate are kept however old they are, and so is the best one that
+    models of the use case can be compared with, each with its snapshot.
     A snapshot of pictures goes with its arrays.
     Predictions are parted by month and not by use case: those of all use cases go together.
     """
@@ -33,6 +35,7 @@ def prune(use_case: UseCase, platform: Platform) -> PruneResult:
     needed = {production, platform.registry.aliased(use_case.name, CHALLENGER)}
     if production is not None:
         needed.add(platform.verdicts.before(use_case.name, production))
+        needed.add(find_reference(use_case, platform, use_case.contract()).version)
     newest = {version.number for version in versions[: platform.settings.keep_versions]}
     old = [version.number for version in versions if version.number not in newest | needed]
     for number in old:

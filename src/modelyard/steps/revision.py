@@ -15,7 +15,7 @@ CODE = (
     "models/compile.py",
     "models/compiled.py",
     "models/derive.py",
-    "models/evaluate.py",
+    "models/metrics.py",
     "models/fit.py",
     "models/graph.py",
     "models/sampling.py",

@@ -85,6 +85,23 @@ class Verdicts:
             found = connection.scalar(statement("version_before"), {"use_case": use_case, "model_version": version})
         return None if found is None else int(found)
 
+    def best_first(self, use_case: str) -> list[int]:
+        """The versions that passed the gate and were not taken out again, the best first.
+
+        The first one is the best until another one is shown to be better on the same records: to compare two numbers
+        of two test parts would make the luckier version the best. Those that were not shown to be better follow, the
+        oldest first.
+        """
+        with transaction(self._engine) as connection:
+            rows = connection.execute(statement("promotions"), {"use_case": use_case}).all()
+        ranked: list[int] = []
+        for row in rows:
+            if row.is_best:
+                ranked = [row.model_version, *(each for each in ranked if each != row.model_version)]
+            elif row.model_version not in ranked:
+                ranked.append(row.model_version)
+        return ranked
+
     def objections(self, use_case: str, version: int) -> list[str]:
         """Why a version must not come into production by itself: it was there and was taken out."""
         with transaction(self._engine) as connection:

@@ -20,13 +20,24 @@ def primary_metric(contract: Contract) -> str:
 
 
 def class_indices(contract: Contract, labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The position of each label among the contract's classes."""
+    """The position of each label among the contract's classes.
+
+    Raises:
+        StepFailed: A label is none of them.
+    """
     position = {label: index for index, label in enumerate(contract.target.classes)}
+    unknown = sorted(str(label) for label in set(labels.tolist()) - position.keys())
+    if unknown:
+        raise StepFailed(f"{contract.use_case}: the model does not know the class {', '.join(unknown)}: train it again")
     return np.array([position[label] for label in labels.tolist()], dtype=np.intp)
 
 
 def truth(contract: Contract, target: NDArray[Any]) -> NDArray[Any]:
-    """The target as metrics take it: class indices, or a regression's values as float64."""
+    """The target as metrics take it: class indices, or a regression's values as float64.
+
+    Raises:
+        StepFailed: A label is none of the contract's classes.
+    """
     if contract.kind.is_classification:
         return class_indices(contract, target)
     return np.asarray(target, dtype=np.float64)

@@ -4,7 +4,7 @@ from sklearn.metrics import f1_score
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.errors import StepFailed
-from modelyard.models.evaluate import best_f1_threshold, evaluate, primary_metric, truth
+from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
 
 
 def contract(kind: TaskKind, *classes: str | int) -> Contract:
@@ -28,6 +28,11 @@ def test_the_threshold_lies_between_two_probabilities() -> None:
 def test_labels_become_their_positions() -> None:
     labels = np.array(["b", "a", "c"], dtype=object)
     assert truth(contract(TaskKind.MULTICLASS, "a", "b", "c"), labels).tolist() == [1, 0, 2]
+
+
+def test_a_label_that_is_no_class_is_named() -> None:
+    with pytest.raises(StepFailed, match="does not know the class d"):
+        truth(contract(TaskKind.MULTICLASS, "a", "b", "c"), np.array(["b", "d"], dtype=object))
 
 
 def test_a_perfect_model_has_perfect_metrics() -> None:
