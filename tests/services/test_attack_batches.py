@@ -18,8 +18,8 @@ from tests.services.running_api import RunningApi, peak_memory_mb
 
 JSON = {"Content-Type": "application/json"}
 MOST_MEMORY_MB = 600
-# The promise of 100 ms is measured by `benchmarks.attacks`, on a machine of its own. Where a body holds others up, they wait
-# for it as a whole: 17 seconds here before it was mended.
+# The promise of 100 ms is measured by `benchmarks.attacks`, on a machine of its own. Where a body holds others up, they
+# wait for it as a whole: 17 seconds here before it was mended.
 MOST_LIVE_MS = 5000
 PICTURE_BYTES = 16_000_000
 
