@@ -92,6 +92,11 @@ class Draft:
         return FEW_SPLIT if self.is_small else Split()
 
     @property
+    def shares(self) -> tuple[float, float, float]:
+        """About the shares of the records that the parts come to have."""
+        return self.split.shares
+
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The models to try."""
         return candidates(self.goal.kind, self.table.records, len(self.goal.classes))
@@ -229,8 +234,9 @@ def _notation_in_words(table: Table) -> list[str]:
 
 def _doubts_of_target(draft: Draft) -> list[str]:
     goal, said = draft.goal, []
-    needed = FEWEST_OF_A_CLASS / draft.split.validation / 10
-    tested = Gate().minimum_per_class / (draft.split.test * SURELY)
+    _, for_validation, for_test = draft.shares
+    needed = FEWEST_OF_A_CLASS / for_validation / 10
+    tested = Gate().minimum_per_class / (for_test * SURELY)
     for label in goal.classes:
         count = goal.count(label)
         if count < needed:
