@@ -51,6 +51,18 @@ class Borders(Frozen):
     test_from: datetime
 
 
+class Parted(Frozen):
+    """How a snapshot was parted, as a version of a model keeps it.
+
+    Attributes:
+        split: The split's identity.
+        borders: Where the parts begin, of a split by time.
+    """
+
+    split: dict[str, Any]
+    borders: Borders | None = None
+
+
 def parts_of(keys: Sequence[str], split: Split, given: Sequence[str | None] | None = None) -> NDArray[np.str_]:
     """The part of each record, of shape (records,), by a split without times.
 
@@ -106,8 +118,13 @@ def clusters_of(groups: Sequence[str] | None, times: Times | None) -> NDArray[np
         times: When each record came about, if they are split by it.
     """
     if groups is not None:
-        return _numbered(np.asarray(groups, dtype=object))
+        return numbered(groups)
     return None if times is None else _blocks(times)
+
+
+def numbered(values: Sequence[Any] | NDArray[Any]) -> NDArray[np.intp]:
+    """A number for each value that is the same for equal ones, of shape (values,)."""
+    return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1], dtype=np.intp)
 
 
 def folds_of(
@@ -140,7 +157,7 @@ def folds_of(
         return _forward_folds(times, groups, count)
     # The folds must not depend on the order in which records come.
     order = np.argsort(np.asarray(keys, dtype=object), kind="stable")
-    together = None if groups is None else _numbered(np.asarray(groups, dtype=object))[order]
+    together = None if groups is None else numbered(groups)[order]
     labels = None if classes is None else np.asarray(classes)[order]
     folds = _splitter(count, seed, together, labels).split(order, labels, together)
     return [(np.sort(order[fitted]), np.sort(order[judged])) for fitted, judged in folds]
@@ -166,24 +183,20 @@ def _forward_folds(
     for begin, end in zip(edges, [*edges[1:], None], strict=True):
         fitted, judged = times < begin, (times >= begin) & (True if end is None else times < end)
         if groups is not None:
-            together = np.asarray(groups, dtype=object)
-            judged &= ~np.isin(_numbered(together), _numbered(together)[fitted])
+            together = numbered(groups)
+            judged &= ~np.isin(together, together[fitted])
         if fitted.any() and judged.any():
             folds.append((np.flatnonzero(fitted), np.flatnonzero(judged)))
     return folds
 
 
-def _numbered(values: NDArray[Any]) -> NDArray[np.intp]:
-    return np.asarray(np.unique(values, return_inverse=True)[1], dtype=np.intp)
-
-
 def _blocks(times: Times) -> NDArray[np.intp]:
-    numbered = np.zeros(len(times), dtype=np.intp)
+    blocks = np.zeros(len(times), dtype=np.intp)
     for length in BLOCKS:
-        numbered = _numbered(times.astype("datetime64[us]").astype(np.int64) // (length // timedelta(microseconds=1)))
-        if numbered.max(initial=-1) + 1 >= FEWEST_BLOCKS:
+        blocks = numbered(times.astype("datetime64[us]").astype(np.int64) // (length // timedelta(microseconds=1)))
+        if blocks.max(initial=-1) + 1 >= FEWEST_BLOCKS:
             break
-    return numbered
+    return blocks
 
 
 def _parts_at(times: Times, borders: Borders) -> NDArray[np.str_]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from modelyard.contract import Contract, Frozen
-from modelyard.split import Borders
+from modelyard.split import Borders, Parted
 from modelyard.stores import tables
 from modelyard.stores.copying import copy_in, copy_out, from_csv, to_csv
 from modelyard.stores.database import quoted, statement, transaction
@@ -40,6 +40,11 @@ class Snapshot(Frozen):
     borders: Borders | None = None
     rows: dict[str, int]
     created_at: datetime
+
+    @property
+    def parted(self) -> Parted | None:
+        """How they were parted, where that was kept."""
+        return Parted(split=self.split.identity(), borders=self.borders) if self.split else None
 
 
 class CleanStore:
