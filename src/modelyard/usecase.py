@@ -110,12 +110,6 @@ class Split(Frozen):
     aliases: Mapping[Name, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.time is None and abs(sum(self.shares) - 1) > 1e-9:
-            raise ValueError("the shares of train, validation and test must add up to 1")
-        return self
-
-    @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
         if self.by and self.by_content:
             raise ValueError("by and by_content exclude each other: a record has one group")
@@ -143,6 +137,12 @@ class Split(Frozen):
             raise ValueError(f"a split by time has no shares: take out {', '.join(sorted(shares))}")
         if self.validation_from and self.test_from and moment(self.validation_from) >= moment(self.test_from):
             raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.time is None and abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError("the shares of train, validation and test must add up to 1")
         return self
 
     @model_validator(mode="after")

@@ -77,8 +77,11 @@ def test_records_that_stand_together_are_in_one_part() -> None:
 
 def test_fixed_borders_begin_with_their_moment() -> None:
     split = Split(time="t", validation_from="2026-02-01", test_from="2026-03-01T02:00:00+02:00")
-    borders = borders_of(split, datetime(2030, 1, 1))
-    assert (borders.validation_from, borders.test_from) == (datetime(2026, 2, 1), datetime(2026, 3, 1))
+    borders = borders_of(split, datetime.fromisoformat("2030-01-01"))
+    assert (borders.validation_from, borders.test_from) == (
+        datetime.fromisoformat("2026-02-01"),
+        datetime.fromisoformat("2026-03-01"),
+    )
     times = at("2026-01-31T23:59:59.999999", "2026-02-01", "2026-02-28T23:59", "2026-03-01", "2029-01-01")
     assert parts_in_time(times, borders).tolist() == ["train", "validation", "validation", "test", "test"]
 
@@ -108,7 +111,7 @@ def test_with_borders_that_roll_records_move_one_way(grouped: bool) -> None:
     firsts = np.array([times[groups == group].min() for group in groups]) if grouped else None
     order = {"test": 0, "validation": 1, "train": 2}
     before = dict.fromkeys(range(400), -1)
-    for count in range(50, 401, 10):
+    for count in range(100, 401, 10):
         borders = borders_of(ROLLING, times[count - 1].item())
         parts = parts_in_time(times[:count], borders, None if firsts is None else firsts[:count])
         for record, part in enumerate(parts.tolist()):
