@@ -64,6 +64,10 @@ GOALS = (
     Goal("gate_power_1000_100_looks", "the same, the 100th model that is judged by them", least=0.5),
     Goal("gate_walk_promoted", "of 40 retrainings, each truly 0.005 worse, promoted", most=4),
     Goal("gate_walk_lost", "ROC AUC lost by them", most=0.02),
+    Goal(
+        "split_honest_groups", "ROC AUC by new customers: measured minus true, 40 draws, split by customer", most=0.02
+    ),
+    Goal("split_honest_weeks", "ROC AUC in the next weeks: measured minus true, 40 draws, split by time", most=0.02),
     Goal("credit_risk_seconds", "load, preprocess and train 150 000 borrowers, s", most=60),
     Goal("loop_seconds", "the loop from trigger to served on a warm machine, s", most=60),
     Goal("durable_over_mlflow_serve", "durable `/predict` ÷ `mlflow models serve`, 16 connections", least=75),

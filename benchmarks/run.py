@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import credit, gate, goals, load, loop, preprocess, serve
+from benchmarks import credit, gate, goals, load, loop, preprocess, serve, splits
 from modelyard.errors import BadInput
 from modelyard.local.postgres import embedded_postgres
 from modelyard.settings import read_settings
@@ -72,6 +72,8 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
     if with_loop:
         measured["gate"] = gate.measure()
         console.print(gate.show(measured["gate"]))
+        measured["splits"] = splits.measure()
+        console.print(splits.show(measured["splits"]))
         measured["credit"] = credit.measure()
         console.print(credit.show(measured["credit"]))
         measured["loop"] = loop.measure()
@@ -79,6 +81,7 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
         measured |= _measure_serving(console)
     ratios = load.ratios(measured["load"]) | preprocess.ratios(measured["preprocess"])
     if with_loop:
+        ratios |= splits.ratios(measured["splits"])
         ratios |= gate.ratios(measured["gate"]) | credit.ratios(measured["credit"]) | loop.ratios(measured["loop"])
     ratios |= serve.ratios(measured["serve"]) if "serve" in measured else {}
     machine = _machine()

@@ -19,9 +19,25 @@ KEY: Schema = {
 }
 
 
+# What a record came with beside its features.
+GROUP = KEY | {"title": "Group", "description": "Says which records stand together. Kept, never used to predict."}
+TIME: Schema = {
+    "title": "Time",
+    "description": "When the record came about, in ISO 8601. Kept, never used to predict.",
+    "type": ["string", "null"],
+    "maxLength": LONGEST_KEY,
+}
+
+
+def _beside(contract: Contract) -> dict[str, Schema]:
+    """The fields that are no features."""
+    key = {contract.key: KEY} if contract.key else {}
+    return key | {name: TIME if name == contract.time else GROUP for name in contract.carried}
+
+
 def record_schema(contract: Contract) -> Schema:
     """The JSON schema of a record."""
-    key = {contract.key: KEY} if contract.key else {}
+    key = _beside(contract)
     return {
         "title": f"{contract.title or contract.use_case}: record",
         "description": contract.description,
@@ -35,7 +51,7 @@ def record_schema(contract: Contract) -> Schema:
 
 def form_schema(contract: Contract) -> Schema:
     """The schema of a form with a file, for a model of pictures."""
-    key = {contract.key: KEY} if contract.key else {}
+    key = _beside(contract)
     return {
         "title": f"{contract.title or contract.use_case}: form",
         "type": "object",

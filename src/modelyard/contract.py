@@ -308,6 +308,8 @@ class Contract(Frozen):
         description: What it is for.
         kind: What the model is asked to do.
         key: Name of the field that identifies a record, if there is one.
+        group: Name of the field that says which records stand together, if there is one. It may be a feature.
+        time: Name of the field that says when a record came about, if there is one. It may be a feature.
         features: The inputs, in order.
         target: The output.
         derived: What models make of the features before they look at them.
@@ -322,6 +324,8 @@ class Contract(Frozen):
     description: str = ""
     kind: TaskKind
     key: Name | None = None
+    group: Name | None = None
+    time: Name | None = None
     features: tuple[Feature, ...] = Field(min_length=1)
     target: Target
     derived: tuple[Derived, ...] = ()
@@ -331,7 +335,7 @@ class Contract(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [feature.name for feature in self.features] + [self.target.name] + ([self.key] if self.key else [])
+        names = [*self.names, self.target.name, *([self.key] if self.key else []), *self.carried]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"use case {self.use_case}: {', '.join(twice)} is declared twice")
@@ -370,6 +374,11 @@ class Contract(Frozen):
     def names(self) -> list[str]:
         """The features' names in order."""
         return [feature.name for feature in self.features]
+
+    @property
+    def carried(self) -> list[str]:
+        """The fields of group and time that are no features: kept with a record, and never used to predict."""
+        return [name for name in (self.group, self.time) if name and name not in self.names]
 
     def with_seen(self, seen: Mapping[str, Seen], example: Mapping[str, Value]) -> "Contract":
         """A copy that carries the statistics of a training part and an example record."""

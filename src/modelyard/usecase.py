@@ -8,15 +8,17 @@ import importlib
 import importlib.util
 import math
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from modelyard.contract import Contract, Derived, Feature, Frozen, Name, Target, TaskKind
+from modelyard.contract import Contract, Derived, Feature, FeatureType, Frozen, Name, Target, TaskKind
 from modelyard.errors import BadInput, UnknownUseCase
 
 # Tables of the platform's own in the two databases.
@@ -48,6 +50,20 @@ FORMER_GATE_SETTINGS = {
 }
 
 
+def _moment_in_words(text: str) -> str:
+    try:
+        moment(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no date or time in ISO 8601, such as '2026-11-20'") from None
+    return text
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+# Days, hours or weeks.
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}[dhw]$")]
+Moment = Annotated[str, AfterValidator(_moment_in_words)]
+
+
 class RecordKey(Frozen):
     """The column that identifies a record.
 
@@ -61,18 +77,126 @@ class RecordKey(Frozen):
 
 
 class Split(Frozen):
-    """How a snapshot is parted. A record's part follows from its key and the seed alone, so it never changes."""
+    """How a snapshot is parted. `split.py` has the rules.
 
-    train: float = Field(default=0.7, gt=0, lt=1)
-    validation: float = Field(default=0.1, gt=0, lt=1)
-    test: float = Field(default=0.2, gt=0, lt=1)
+    Without `time`, a record's part follows from the seed and one text: its key, its group (`by`), or what its features
+    hold (`by_content`). With `time`, the newest records are for the test, those before them for validation.
+
+    Attributes:
+        train: The share that is for training.
+        validation: The share that is for validation; of a rolling split by time, how long it lasts, such as `30d`.
+        test: The share that is for the test; of a rolling split by time, how long it lasts, such as `30d` or `12h`.
+        seed: Another one parts the records otherwise.
+        by: The column of groups, such as customers or patients. All records of a group are in one part.
+        by_content: Records whose features are equal are in one part.
+        time: The column that says when a record came about, in ISO 8601.
+        validation_from: Of a split by time with fixed borders: when validation begins, in ISO 8601.
+        test_from: Of a split by time with fixed borders: when the test begins, in ISO 8601.
+        path: Of pictures: the regular expression that finds group and time in a picture's path, by groups of these
+            names, such as `(?P<patient>P[0-9]+)_`.
+        aliases: Other names that the columns of `by` and `time` have in source files.
+    """
+
+    train: Share = 0.7
+    validation: Share | Duration = 0.1
+    test: Share | Duration = 0.2
     seed: int = 0
+    by: Name | None = None
+    by_content: bool = False
+    time: Name | None = None
+    validation_from: Moment | None = None
+    test_from: Moment | None = None
+    path: str | None = None
+    aliases: Mapping[Name, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.by and self.by_content:
+            raise ValueError("by and by_content exclude each other: a record has one group")
+        if self.by is not None and self.by == self.time:
+            raise ValueError(f"{self.by} cannot be both the group and the time")
+        if unknown := sorted(self.aliases.keys() - set(self.columns)):
+            raise ValueError(f"aliases are given for {', '.join(unknown)}, which the split does not go by")
+        return self
+
+    @model_validator(mode="after")
+    def _has_borders(self) -> Self:
+        lasts = [isinstance(each, str) for each in (self.validation, self.test)]
+        begins = [each is not None for each in (self.validation_from, self.test_from)]
+        if self.time is None:
+            if any(lasts + begins):
+                raise ValueError("validation_from, test_from and durations such as '30d' need time, the column of it")
+            return self
+        if lasts == begins or lasts[0] != lasts[1] or begins[0] != begins[1]:
+            raise ValueError(
+                "a split by time has either validation_from and test_from, or durations such as validation='30d' and "
+                "test='30d'"
+            )
+        shares = {"train", *(["validation", "test"] if self.validation_from else [])} & self.model_fields_set
+        if shares:
+            raise ValueError(f"a split by time has no shares: take out {', '.join(sorted(shares))}")
+        if self.validation_from and self.test_from and moment(self.validation_from) >= moment(self.test_from):
+            raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+        if self.time is None and abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError("the shares of train, validation and test must add up to 1")
         return self
+
+    @model_validator(mode="after")
+    def _finds_in_paths(self) -> Self:
+        if self.path is None:
+            return self
+        if not self.columns:
+            raise ValueError("path finds what a split goes by, and by and time name nothing")
+        try:
+            found = re.compile(self.path).groupindex
+        except re.error as error:
+            raise ValueError(f"path {self.path!r} is no regular expression: {error}") from error
+        if lacking := [name for name in self.columns if name not in found]:
+            raise ValueError(f"path {self.path!r} has no group named {lacking[0]}, such as (?P<{lacking[0]}>[0-9]+)")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Those of train, validation and test, where there are any."""
+        return self.train, _share(self.validation), _share(self.test)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it goes by beside the key: group and time."""
+        return tuple(name for name in (self.by, self.time) if name)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether records stand together."""
+        return self.by is not None or self.by_content
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the borders move with the newest record."""
+        return isinstance(self.test, str)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides of the parts, as JSON. What is not used is not in it, so that it never changes for that."""
+        said = self.model_dump(mode="json", exclude={"aliases"})
+        return {name: value for name, value in said.items() if value is not None and value is not False}
+
+
+def moment(text: str) -> datetime:
+    """A date or time in ISO 8601 as UTC without saying so, as times are kept; one without a zone is UTC.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _share(given: float | str) -> float:
+    return 0.0 if isinstance(given, str) else given
 
 
 class Candidate(Frozen):
@@ -210,9 +334,9 @@ class UseCase(Frozen):
         names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("two candidates have the same name")
-        reserved = RESERVED_COLUMNS & set(self.contract().names)
+        reserved = RESERVED_COLUMNS & {*self.contract().names, *self.split.columns}
         if reserved:
-            raise ValueError(f"features cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
+            raise ValueError(f"columns cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
         for name, profile in self.profiles.items():
             if profile.candidates and [candidate.name for candidate in profile.candidates] != names:
                 raise ValueError(f"profile {name} must have the candidates {', '.join(names)}, in that order")
@@ -227,6 +351,20 @@ class UseCase(Frozen):
         undersampled = [each.name for each in self.candidates if each.positive_share is not None]
         if undersampled and self.kind is not TaskKind.BINARY:
             raise ValueError(f"candidate {undersampled[0]}: only a binary target has a positive share")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_split(self) -> Self:
+        split = self.split
+        features = {feature.name: feature for feature in self.features if feature.name in split.columns}
+        if optional := [name for name, feature in features.items() if feature.nullable]:
+            raise ValueError(f"the split goes by {optional[0]}, so that this feature cannot be nullable")
+        if split.time in features and features[split.time].type is not FeatureType.CATEGORY:
+            raise ValueError(f"the split's time {split.time} is a feature, which must be a category of ISO 8601 texts")
+        if self.has_pictures and split.columns and split.path is None:
+            raise ValueError(f"pictures have no column {split.columns[0]}: the split's path says where it is found")
+        if not self.has_pictures and split.path is not None:
+            raise ValueError("the split's path is for pictures")
         return self
 
     @property
@@ -261,6 +399,8 @@ class UseCase(Frozen):
             description=self.description,
             kind=self.kind,
             key=self.key.name if self.key else None,
+            group=self.split.by,
+            time=self.split.time,
             features=self.features,
             target=self.target,
             derived=self.derived,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import credit, gate, goals, loop, serve, wrk
+from benchmarks import credit, gate, goals, loop, serve, splits, wrk
 from benchmarks.serve_model import make_frame, make_record
 from modelyard.errors import BadInput
 from modelyard.local.processes import free_ports
@@ -98,9 +98,16 @@ def test_what_misses_its_goal_is_said_to(capsys: pytest.CaptureFixture[str]) -> 
 def test_all_that_is_held_against_goals_has_its_row() -> None:
     loop_ratios = loop.ratios({"trigger_to_served": 30.0})
     of_gate = gate.ratios(dict.fromkeys(chain.from_iterable(each.names for each in gate.EXPERIMENTS), 0.0))
-    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | set(of_gate) | {"credit_risk_seconds"} == {
-        goal.ratio for goal in goals.GOALS
-    }
+    of_splits = splits.ratios(dict.fromkeys(splits.EXPERIMENTS, 0.0))
+    of_models = set(of_gate) | set(of_splits) | {"credit_risk_seconds"}
+    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | of_models == {goal.ratio for goal in goals.GOALS}
+
+
+def test_a_split_by_records_flatters_and_one_by_groups_or_time_does_not() -> None:
+    measured = splits.measure(draws=2)
+    assert measured["split_by_records_groups"] > 0.3
+    assert measured["split_by_records_weeks"] > 0.05
+    assert all(difference < 0.1 for difference in splits.ratios(measured).values())
 
 
 def test_the_gate_is_measured_by_models_of_known_worth() -> None:

@@ -74,6 +74,34 @@ def test_the_shares_of_a_split_are_a_whole() -> None:
         Split(train=0.7, validation=0.2, test=0.2)
 
 
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ({"by": "a", "by_content": True}, "exclude each other"),
+        ({"by": "a", "time": "a", "validation": "1d", "test": "1d"}, "cannot be both the group and the time"),
+        ({"time": "t"}, "either validation_from and test_from, or durations"),
+        ({"time": "t", "validation": "1d", "test": 0.2}, "either validation_from and test_from, or durations"),
+        ({"time": "t", "test_from": "2026-01-01"}, "either validation_from and test_from, or durations"),
+        ({"validation": "30d", "test": "30d"}, "need time"),
+        ({"test_from": "2026-01-01"}, "need time"),
+        ({"time": "t", "validation_from": "2026-02-01", "test_from": "2026-01-01"}, "must be before test_from"),
+        ({"time": "t", "validation_from": "01.02.2026", "test_from": "2026-03-01"}, "no date or time in ISO 8601"),
+        ({"time": "t", "validation": "30d", "test": "30d", "train": 0.5}, "has no shares: take out train"),
+        ({"aliases": {"other": ("x",)}}, "which the split does not go by"),
+        ({"by": "a", "path": "(?P<b>.)"}, "has no group named a"),
+    ],
+)
+def test_a_split_that_contradicts_itself_is_refused(declared: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Split.model_validate(declared)
+
+
+def test_what_a_split_does_not_use_is_not_part_of_what_it_is() -> None:
+    # Snapshots are called by it: those that are there must be found again.
+    assert Split().identity() == {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 0}
+    assert Split(by="c", aliases={"c": ("C!",)}).identity() == Split().identity() | {"by": "c"}
+
+
 def test_an_unknown_candidate_is_told_with_those_there_are() -> None:
     with pytest.raises(BadInput, match="it has: logistic_regression, random_forest"):
         find_use_case("loan_approval").candidate("tree")

@@ -120,6 +120,7 @@ class Evidence:
         baseline: What a dummy says; its contract is the model's.
         champion: What the model in production says, if there is one.
         reference: What the best version ever promoted says, where that is another one than the model in production.
+        clusters: A number for each record, the same for those that depend on each other; None: all are independent.
     """
 
     truth: NDArray[Any]
@@ -127,6 +128,7 @@ class Evidence:
     baseline: Answers
     champion: Answers | None = None
     reference: Answers | None = None
+    clusters: NDArray[Any] | None = None
 
 
 def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test: NDArray[Any]) -> list[str]:

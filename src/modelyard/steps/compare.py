@@ -6,7 +6,7 @@ from modelyard.contract import Frozen
 from modelyard.errors import Refused
 from modelyard.steps.platform import Platform
 from modelyard.steps.train import TrainResult
-from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
+from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG, SPLIT_TAG
 from modelyard.usecase import UseCase
 
 LOGGER = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
         raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
     best = max(possible, key=lambda each: each.validation[each.primary_metric])
     before = {version.number for version in platform.registry.versions(use_case.name)}
-    version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best))
+    version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best, platform))
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
     if not in_production:
         platform.registry.set_alias(use_case.name, CHALLENGER, version)
@@ -80,10 +80,13 @@ def _disagreement(trained: TrainResult) -> str:
     return f"{trained.candidate}: its compiled form differs from the fitted model by up to {difference}"
 
 
-def _tags(use_case: UseCase, trained: TrainResult) -> dict[str, str]:
+def _tags(use_case: UseCase, trained: TrainResult, platform: Platform) -> dict[str, str]:
+    snapshot = platform.clean.find(use_case.data_name, trained.snapshot_id)
+    of_split = {SPLIT_TAG: snapshot.parted.model_dump_json()} if snapshot and snapshot.parted else {}
     of_profile = {PROFILE_TAG: use_case.profile} if use_case.profile else {}
     return {
         **of_profile,
+        **of_split,
         "candidate": trained.candidate,
         "snapshot_id": trained.snapshot_id,
         "fingerprint": trained.fingerprint,

@@ -1,6 +1,7 @@
 """Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
 
 import logging
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
     from modelyard.models.gate import Answers, Evidence, Judgement
+    from modelyard.steps.seen import TestPart
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -52,16 +54,18 @@ class Judged(NamedTuple):
         judgement: What the gate says.
         look: The look at the test part; None: it was not looked at.
         reference: The best version ever promoted.
+        notes_on_records: What is to be known of the records that it was judged by, a sentence each.
     """
 
     judgement: "Judgement"
     look: Look | None = None
     reference: Reference = Reference()
+    notes_on_records: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What else is to be known, a sentence each."""
-        return (*self.reference.notes, *self.judgement.notes)
+        return (*self.reference.notes, *self.notes_on_records, *self.judgement.notes)
 
     def numbers(self) -> dict[str, Any]:
         """What the verdict follows from, as it is kept."""
@@ -253,38 +257,91 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> Judged:
+    import numpy as np
+
     from modelyard.models.gate import Answers, judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
+    from modelyard.steps.seen import TestPart
 
     def ask(model: "CompiledModel") -> Answers:
         return Answers(model.contract, frame_scores(model, test, arrays))
 
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
+    part = TestPart(use_case, platform, snapshot_id)
     answers = ask(load_compiled(platform, use_case.name, challenger))
     contract, target = answers.contract, answers.contract.target.name
     agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
     in_production = _in_production(use_case, platform, champion)
+
+    def objections_to_records(unseen: "NDArray[np.bool_]") -> list[str]:
+        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()[unseen])
+
     objections = [
-        *objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()),
+        *objections_to_records(np.ones(len(test), dtype=bool)),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
     ]
+    unseen = part.unseen_by(challenger)
+    if not objections and objections_to_records(unseen):
+        objections = [f"version {challenger} was trained on records that are for the test now: train again"]
+    if in_production and champion:
+        unseen &= part.unseen_by(champion)
+    if not objections and (too_few := objections_to_records(unseen)):
+        objections = [_nothing_left(challenger, champion, too_few)]
     if objections:
         return Judged(refuse(objections, agreement, len(test)))
-    reference = find_reference(use_case, platform, contract)
+    reference = find_reference(use_case, platform, contract, _unless_seen(part, unseen, objections_to_records))
     other = None if reference.version in (challenger, champion) else reference.model
-    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test))
+    if other and reference.version:
+        unseen &= part.unseen_by(reference.version)
+    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test), part.rolling)
     evidence = _evidence(
         answers,
         train,
         test,
         champion=ask(in_production) if in_production else None,
         reference=ask(other) if other else None,
+        unseen=unseen,
+        clusters=part.clusters,
     )
     judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
-    return Judged(judgement, look, reference)
+    return Judged(judgement, look, reference, _notes_on_records(unseen))
+
+
+def _unless_seen(
+    part: "TestPart",
+    unseen: "NDArray[np.bool_]",
+    objections_to_records: "Callable[[NDArray[np.bool_]], list[str]]",
+) -> "Callable[[int], str]":
+    """Why the best version cannot be compared with by what is left of the test part; empty: it can."""
+
+    def objection(version: int) -> str:
+        too_few = objections_to_records(unseen & part.unseen_by(version))
+        return f"it was trained on test records, and of the others there are {too_few[0]}" if too_few else ""
+
+    return objection
+
+
+def _nothing_left(challenger: int, champion: int | None, too_few: list[str]) -> str:
+    """Why two models cannot be compared by what neither has seen, and what to do."""
+    return (
+        f"of the test records that neither version {challenger} nor version {champion} in production was trained on, "
+        f"directly or by others of their group or time, there are {'; '.join(too_few)}. The split has changed, so that "
+        "only records that come later can show which is better: load more, or replace production without proof by "
+        "`modelyard promote --force --reason TEXT`"
+    )
+
+
+def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:
+    if unseen.all():
+        return ()
+    note = (
+        f"judged by {int(unseen.sum())} of the {len(unseen)} test records: the models that are compared were trained "
+        "on the others, or on records that stand together with them"
+    )
+    return (note,)
 
 
 def _evidence(
@@ -294,18 +351,25 @@ def _evidence(
     *,
     champion: "Answers | None",
     reference: "Answers | None",
+    unseen: "NDArray[np.bool_]",
+    clusters: "NDArray[np.intp] | None",
 ) -> "Evidence":
+    """What the models say of those test records that none of them has seen."""
     from modelyard.models.fit import dummy_scores
     from modelyard.models.gate import Answers, Evidence
     from modelyard.models.metrics import truth
 
+    def of_unseen(answers: Answers) -> Answers:
+        return Answers(answers.contract, answers.scores[unseen])
+
     contract = model.contract
     return Evidence(
-        truth=truth(contract, test[contract.target.name].to_numpy()),
-        model=model,
-        baseline=Answers(contract, dummy_scores(contract, train, test)),
-        champion=champion,
-        reference=reference,
+        truth=truth(contract, test[contract.target.name].to_numpy()[unseen]),
+        model=of_unseen(model),
+        baseline=of_unseen(Answers(contract, dummy_scores(contract, train, test))),
+        champion=champion and of_unseen(champion),
+        reference=reference and of_unseen(reference),
+        clusters=None if clusters is None else clusters[unseen],
     )
 
 

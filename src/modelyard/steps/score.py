@@ -21,6 +21,7 @@ from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.home import open_home
 from modelyard.models.compiled import CompiledModel
 from modelyard.sources.asked import Asked, AskedRecords
+from modelyard.sources.csv_file import carried_columns
 from modelyard.sources.files import Content, opened
 from modelyard.sources.table import streamed, table_of
 from modelyard.steps.models import load_compiled
@@ -85,7 +86,8 @@ def score(
     ):
         resumed_at = scores.run.rows
         decimal = "." if table_of(source) else use_case.decimal
-        asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal)
+        beside = carried_columns(use_case)
+        asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal, beside)
         for page in _after(asked.pages(), scores.run):
             problems += _score_page(model, page, scores, log=log)
             tell(scores.run.rows)
@@ -221,6 +223,10 @@ def _row_schema(contract: Contract) -> pa.Schema:
 
 def _predictions(contract: Contract, run: Run, page: Asked, answers: list[Answer], ids: list[str]) -> pa.Table:
     records = page.features.take(pa.array(page.usable)).to_pylist()
+    for name, cells in page.beside.items():
+        for record, cell in zip(records, cells.take(pa.array(page.usable)).to_pylist(), strict=True):
+            if cell is not None:
+                record[name] = cell
     keys = page.keys.take(pa.array(page.usable)).to_pylist() if page.keys is not None else [None] * len(answers)
     count = len(answers)
     created_at = datetime.fromtimestamp(run.started_ms / 1000, UTC).isoformat()

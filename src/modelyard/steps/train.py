@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Frozen, Target
 from modelyard.errors import BadInput
+from modelyard.split import Borders
 from modelyard.steps.extras import check_extra
 from modelyard.steps.platform import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
@@ -67,11 +68,13 @@ class _Basis(NamedTuple):
         snapshot_id: The snapshot.
         day: The day whose bootstrap is drawn, if one is.
         weights: What a network of pictures may start from.
+        borders: Where the snapshot's parts begin, if it is split by time.
     """
 
     snapshot_id: str
     day: date | None
     weights: Weights | None
+    borders: Borders | None
 
 
 def train(
@@ -95,10 +98,13 @@ def train(
     candidate = use_case.candidate(candidate_name)
     check_extra(use_case)
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
+    snapshot_id = str(preprocessed.result["snapshot_id"])
+    snapshot = platform.clean.find(use_case.data_name, snapshot_id)
     basis = _Basis(
-        snapshot_id=str(preprocessed.result["snapshot_id"]),
+        snapshot_id=snapshot_id,
         day=day if use_case.bootstrap == "daily" else None,
         weights=pretrained_weights(platform.settings) if use_case.has_pictures else None,
+        borders=snapshot.borders if snapshot else None,
     )
     fingerprint = _fingerprint(use_case, candidate, basis)
     known = _known(use_case, platform, fingerprint)
@@ -233,7 +239,8 @@ def _parameters(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[
         "impute": candidate.impute,
         "positive_share": candidate.positive_share,
         "seed": use_case.seed,
-        **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
+        **{f"split.{name}": value for name, value in use_case.split.identity().items()},
+        **{f"split.{name}": value.isoformat() for name, value in basis.borders or ()},
         **_of_pictures(use_case, candidate, basis),
         **candidate.parameters,
     }

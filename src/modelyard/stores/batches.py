@@ -98,7 +98,12 @@ def declaration_hash(use_case: UseCase) -> str:
     key = use_case.key.model_dump(mode="json") if use_case.key else None
     features = [feature.model_dump(mode="json", include=OF_FEATURE) for feature in use_case.features]
     target = use_case.target.model_dump(mode="json", include=OF_TARGET)
-    return hashlib.sha256(json.dumps([key, features, target], sort_keys=True).encode()).hexdigest()
+    split = use_case.split
+    read = [key, features, target]
+    if split.columns:
+        aliases = {name: list(texts) for name, texts in split.aliases.items()}
+        read.append({"by": split.by, "time": split.time, "path": split.path, "aliases": aliases})
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 class _Addition:

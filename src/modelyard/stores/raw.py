@@ -1,7 +1,8 @@
 """`raw_data`: what came in. A table for each use case, its batches, and the records that were rejected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -25,12 +26,12 @@ class Latest(NamedTuple):
 
     Attributes:
         batches: What the records follow from, as `RawStore.batches` gives it.
-        pages: The records in the order of their keys, some thousands at a time: columns `record_key`, one for each
-            feature, the target.
+        pages: Gives the records in the order of their keys, some thousands at a time: columns `record_key`, one for
+            each feature, the target, group and time. They can be asked for again while this is open.
     """
 
     batches: list[list[str]]
-    pages: Iterator["pa.Table"]
+    pages: Callable[[], Iterator["pa.Table"]]
 
 
 class RawStore:
@@ -112,7 +113,7 @@ class RawStore:
         """
         with transaction(self.engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
             tables.fit_table(connection, use_case.data_name, use_case.contract(), OWN_COLUMNS)
-            yield Latest(_batches(connection, use_case.data_name), _pages(connection, use_case))
+            yield Latest(_batches(connection, use_case.data_name), partial(_pages, connection, use_case))
 
 
 def _count_records(connection: Connection, use_case: str) -> int:

@@ -33,6 +33,8 @@ STAGE_TAG = "stage"
 STAGE_PRODUCTION = "Production"
 # Of a version that was trained on the records of a profile: which one.
 PROFILE_TAG = "profile"
+# Of a version: how the snapshot that it was trained on was parted.
+SPLIT_TAG = "split"
 
 ATTEMPTS = 4
 # The largest model over a slow line.
