@@ -32,6 +32,9 @@ FLOAT_DIGITS = 15
 SMALL_DIGITS = 7
 LARGE = 1e5
 
+# Of the contract. Formats before it are read: what they lack has a default.
+NEWEST_FORMAT = 2
+
 Name = Annotated[str, Field(pattern=rf"^{IDENTIFIER.pattern}$", max_length=LONGEST_NAME)]
 Side = Annotated[int, Field(ge=8, le=1024)]
 # Height, width and channels: 1 for shades of grey, 3 for red, green and blue.
@@ -290,6 +293,18 @@ class Derived(Frozen):
         return {name for term in self.terms for name in term.features}
 
 
+class Calibration(Frozen):
+    """What was done to a model's probabilities `p`: softmax(slope * log(p) + intercepts). The compiled model does it.
+
+    Attributes:
+        slope: Below 1 where the model was too sure of itself, above where it was not sure enough.
+        intercepts: One for each class.
+    """
+
+    slope: float = Field(gt=0)
+    intercepts: tuple[float, ...]
+
+
 class Answer(NamedTuple):
     """What a model says of one record. Made for every record that is answered, and nothing in it needs a check."""
 
@@ -313,10 +328,11 @@ class Contract(Frozen):
         derived: What models make of the features before they look at them.
         dropped: Features that models see in derived ones only.
         threshold: From which probability on a binary answer is the positive class.
+        calibration: What was done to the model's probabilities; None: they are the model's own.
         example: A valid record to start from.
     """
 
-    format: Literal[1] = 1
+    format: int = Field(default=NEWEST_FORMAT, ge=1)
     use_case: Name
     title: str = ""
     description: str = ""
@@ -327,7 +343,20 @@ class Contract(Frozen):
     derived: tuple[Derived, ...] = ()
     dropped: tuple[Name, ...] = ()
     threshold: float = Field(default=0.5, ge=0, le=1)
+    calibration: Calibration | None = None
     example: dict[str, Value] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readable(cls, given: Any) -> Any:
+        # Before all else: what a newer format has besides would be told as a mistake.
+        number = given.get("format") if isinstance(given, Mapping) else None
+        if isinstance(number, int) and number > NEWEST_FORMAT:
+            raise ValueError(
+                f"it is of format {number}, and this release of Modelyard reads formats up to {NEWEST_FORMAT}: "
+                "a newer release trained the model, and is needed to serve it"
+            )
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -12,8 +12,10 @@ from modelyard.usecase import UseCase
 CODE = (
     "contract.py",
     "frames.py",
+    "models/calibration.py",
     "models/compile.py",
     "models/compiled.py",
+    "models/cross_validation.py",
     "models/derive.py",
     "models/metrics.py",
     "models/fit.py",
@@ -31,7 +33,7 @@ PICTURE_CODE = (
     "models/networks.py",
     "pictures.py",
 )
-LIBRARIES = ("numpy", "scikit-learn", "skl2onnx")
+LIBRARIES = ("numpy", "scikit-learn", "scipy", "skl2onnx")
 
 
 def code_fingerprint(use_case: UseCase) -> str:
