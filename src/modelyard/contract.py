@@ -305,12 +305,84 @@ class Calibration(Frozen):
     intercepts: tuple[float, ...]
 
 
+class Estimate(Frozen):
+    """A number that some records say, and the ends of its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ReliabilityBin(Frozen):
+    """Records with similar probabilities.
+
+    Attributes:
+        records: How many.
+        probability: Their mean probability.
+        share: The share of them for which it came true.
+    """
+
+    records: int = Field(ge=1)
+    probability: float = Field(ge=0, le=1)
+    share: float = Field(ge=0, le=1)
+
+
+class Reliability(Frozen):
+    """How far a model's probabilities came true in the test part: of two classes, those of the second; else the largest.
+
+    Attributes:
+        log_loss: The mean of minus the logarithm of what the true class was given.
+        brier_score: The mean squared distance from what happened.
+        calibration_error: The mean distance of the bins' probabilities from their shares, beyond chance.
+        bins: Ten of equal counts, from the smallest probabilities to the largest.
+    """
+
+    log_loss: Estimate
+    brier_score: Estimate
+    calibration_error: Estimate
+    bins: tuple[ReliabilityBin, ...]
+
+
+class Interval(Frozen):
+    """How far the truth is from a regression's answers: half a width for each answer, between two of them in proportion.
+
+    Attributes:
+        coverage: The share of the truth that is inside.
+        at: Answers in rising order.
+        half_widths: What to take from each of them, and to add to it. Beyond the ends, the last ones.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    at: tuple[float, ...] = Field(min_length=1)
+    half_widths: tuple[Annotated[float, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _matching(self) -> Self:
+        if len(self.at) != len(self.half_widths) or list(self.at) != sorted(self.at):
+            raise ValueError("an interval has a half width for each of its answers, which rise")
+        return self
+
+    def half_widths_of(self, answers: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Half the width of the interval around each answer."""
+        return np.interp(answers, self.at, self.half_widths)
+
+
 class Answer(NamedTuple):
-    """What a model says of one record. Made for every record that is answered, and nothing in it needs a check."""
+    """What a model says of one record. Made for every record that is answered, and nothing in it needs a check.
+
+    Attributes:
+        prediction: The class, or the value.
+        probability: Of two classes the positive one's, of more the predicted one's.
+        probabilities: Of each class.
+        lower: The lower end of a value's interval, where the model has intervals.
+        upper: The upper end.
+    """
 
     prediction: float | Label
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 class Contract(Frozen):
@@ -329,6 +401,8 @@ class Contract(Frozen):
         dropped: Features that models see in derived ones only.
         threshold: From which probability on a binary answer is the positive class.
         calibration: What was done to the model's probabilities; None: they are the model's own.
+        reliability: How far its probabilities came true in the test part.
+        interval: The interval around a regression's answers.
         example: A valid record to start from.
     """
 
@@ -344,6 +418,8 @@ class Contract(Frozen):
     dropped: tuple[Name, ...] = ()
     threshold: float = Field(default=0.5, ge=0, le=1)
     calibration: Calibration | None = None
+    reliability: Reliability | None = None
+    interval: Interval | None = None
     example: dict[str, Value] = {}
 
     @model_validator(mode="before")
@@ -428,13 +504,20 @@ class Contract(Frozen):
             One answer a record: of two classes with the positive one's probability, of more with the predicted one's.
         """
         if not self.kind.is_classification:
-            return [Answer(prediction=float(value)) for value in scores[:, 0]]
+            return self._values(scores[:, 0].astype(np.float64))
         labels = self.target.classes
         names = [str(label) for label in labels]
         decided = zip(self.decide(scores).tolist(), scores.tolist(), strict=True)
         if len(labels) == 2:
             return [Answer(labels[index], row[1], dict(zip(names, row, strict=True))) for index, row in decided]
         return [Answer(labels[index], row[index], dict(zip(names, row, strict=True))) for index, row in decided]
+
+    def _values(self, values: NDArray[np.float64]) -> list[Answer]:
+        if self.interval is None:
+            return [Answer(value) for value in values.tolist()]
+        half = self.interval.half_widths_of(values)
+        ends = zip(values.tolist(), (values - half).tolist(), (values + half).tolist(), strict=True)
+        return [Answer(value, lower=lower, upper=upper) for value, lower, upper in ends]
 
     def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """The index of the predicted class of each record, from probabilities of shape (records, classes)."""
@@ -446,7 +529,7 @@ class Contract(Frozen):
         """What in a newer contract would break the clients of this one, a sentence each.
 
         Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost,
-        of two classes the same positive one, and the same kind of answer about the same target.
+        of two classes the same positive one, no interval lost, and the same kind of answer about the same target.
         """
         theirs = {feature.name: feature for feature in newer.features}
         ours = {feature.name for feature in self.features}
@@ -468,6 +551,8 @@ class Contract(Frozen):
 
     def _other_answers(self, newer: "Contract") -> list[str]:
         broken = [f"the kind was {self.kind} and is {newer.kind}"] if newer.kind is not self.kind else []
+        if self.interval and not newer.interval:
+            broken.append("answers had an interval and would have none")
         if newer.target.name != self.target.name:
             broken.append(f"the target was {self.target.name} and is {newer.target.name}")
         return broken

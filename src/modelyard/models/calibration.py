@@ -23,6 +23,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from modelyard.contract import Calibration, Contract
 from modelyard.models.compiled import PROBABILITIES
 from modelyard.models.cross_validation import HeldOut, spread_evenly
+from modelyard.models.reliability import log_losses
 
 # Keeps the logarithm finite. No smaller, as compiled models tell distances from 1 by 6e-8.
 SMALL = 1e-5
@@ -120,14 +121,9 @@ def fit_calibration(held: HeldOut, start: Calibration | None, seed: int) -> Cali
     for fold in np.unique(folds):
         inside = folds == fold
         tried[inside] = calibrate(scores[inside], _fit(truth[~inside], scores[~inside], start))
-    if mean_log_loss(truth, tried) >= mean_log_loss(truth, calibrated(scores, start)):
+    if log_losses(truth, tried).mean() >= log_losses(truth, calibrated(scores, start)).mean():
         return start
     return _fit(truth, scores, start)
-
-
-def mean_log_loss(truth: NDArray[np.intp], scores: Scores) -> float:
-    """The mean of minus the logarithm of what was given to the true class."""
-    return float(-np.mean(np.log(np.maximum(scores[np.arange(len(truth)), truth], np.finfo(np.float64).tiny))))
 
 
 def append_calibration(graph: Any, calibration: Calibration | None) -> None:
@@ -164,10 +160,10 @@ def _fit(truth: NDArray[np.intp], scores: Scores, start: Calibration | None) -> 
     first = np.array([start.slope, *start.intercepts] if start else [1.0, *np.zeros(scores.shape[1])])
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        calibrated = softmax(parameters[0] * logarithms + parameters[1:], axis=1)
-        error, moved = calibrated - happened, PRIOR_WEIGHT * (parameters - first)
+        tried = softmax(parameters[0] * logarithms + parameters[1:], axis=1)
+        error, moved = tried - happened, PRIOR_WEIGHT * (parameters - first)
         gradient = np.array([np.sum(error * logarithms), *error.sum(axis=0)]) + 2 * moved
-        value = len(truth) * mean_log_loss(truth, calibrated) + np.sum(moved * (parameters - first))
+        value = log_losses(truth, tried).sum() + np.sum(moved * (parameters - first))
         return float(value) / len(truth), gradient / len(truth)
 
     bounds = [(LEAST_SLOPE, None), *[(None, None)] * scores.shape[1]]

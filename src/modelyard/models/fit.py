@@ -17,8 +17,10 @@ from modelyard.models.calibration import calibrated, fit_calibration, prior_corr
 from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.cross_validation import Folds, HeldOut, Scores, choose_folds, hold_out
+from modelyard.models.intervals import fit_interval
 from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
 from modelyard.models.plots import importance_plot, plots
+from modelyard.models.reliability import with_reliability
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import make_dummy, make_pipeline, with_calibration
@@ -96,9 +98,10 @@ def fit(
     fitting = Fitting(use_case, candidate, contract, day)
     held = hold_out(contract, records, folds, fitting.answer)
     learnt = fitting.drawn(records)
-    contract, held = decide(contract, held, prior_correction(contract, records, learnt), use_case.seed)
+    contract, held = decide(use_case, contract, held, prior_correction(contract, records, learnt))
     pipeline = with_calibration(fitting.fit(learnt), contract.calibration, contract.target.classes)
     scores = fitted_scores(pipeline, contract, test)
+    contract = with_reliability(contract, truth(contract, test[contract.target.name].to_numpy()), scores)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_pipeline(pipeline, contract),
@@ -148,25 +151,32 @@ class Fitting(NamedTuple):
 
 
 def decide(
-    contract: Contract, held: HeldOut, start: Calibration | None, seed: int
+    use_case: UseCase, contract: Contract, held: HeldOut, start: Calibration | None
 ) -> tuple[Contract, HeldOut]:
     """The contract with what held-out answers decide, and these answers as a model with that contract gives them.
 
     Args:
+        use_case: Says whether there are intervals, and the seed.
         contract: Of the model.
         held: Held-out answers, as the model gives them by itself.
         start: What must be done to probabilities anyway.
-        seed: Of what is random in it.
     """
     if not contract.kind.is_classification:
-        return contract, held
-    calibration = fit_calibration(held, start, seed)
+        return _with_interval(use_case, contract, held), held
+    calibration = fit_calibration(held, start, use_case.seed)
     held = held._replace(scores=calibrated(held.scores, calibration))
     contract = contract.model_copy(update={"calibration": calibration})
     if len(contract.target.classes) == 2:
         threshold = best_f1_threshold(held.truth == 1, held.scores[:, 1])
         contract = contract.model_copy(update={"threshold": threshold})
     return contract, held
+
+
+def _with_interval(use_case: UseCase, contract: Contract, held: HeldOut) -> Contract:
+    if use_case.intervals is None:
+        return contract
+    interval = fit_interval(contract, held, use_case.intervals, use_case.seed)
+    return contract.model_copy(update={"interval": interval})
 
 
 def drawn(

@@ -20,6 +20,8 @@ CODE = (
     "models/metrics.py",
     "models/fit.py",
     "models/graph.py",
+    "models/intervals.py",
+    "models/reliability.py",
     "models/sampling.py",
     "models/seen.py",
     "models/tabular.py",
