@@ -364,7 +364,7 @@ class Interval(Frozen):
 
     def half_widths_of(self, answers: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Half the width of the interval around each answer."""
-        return np.interp(answers, self.at, self.half_widths)
+        return np.asarray(np.interp(answers, self.at, self.half_widths))
 
 
 class Answer(NamedTuple):

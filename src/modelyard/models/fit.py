@@ -150,9 +150,7 @@ class Fitting(NamedTuple):
         return fitted_scores(self.fit(self.drawn(records)), self.contract, asked)
 
 
-def decide(
-    use_case: UseCase, contract: Contract, held: HeldOut, start: Calibration | None
-) -> tuple[Contract, HeldOut]:
+def decide(use_case: UseCase, contract: Contract, held: HeldOut, start: Calibration | None) -> tuple[Contract, HeldOut]:
     """The contract with what held-out answers decide, and these answers as a model with that contract gives them.
 
     Args:

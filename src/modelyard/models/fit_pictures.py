@@ -18,7 +18,7 @@ from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
 from modelyard.models.metrics import evaluate, truth
-from modelyard.models.networks import Network, Part, Scores, fit_network, network_scores
+from modelyard.models.networks import Network, Part, fit_network, network_scores
 from modelyard.models.plots import learning_curves, plots
 from modelyard.models.reliability import with_reliability
 from modelyard.models.seen import numbers_seen

@@ -1,9 +1,9 @@
 """Intervals around a regression's answers that hold the truth as often as they promise.
 
-The promise is that of conformal prediction (Vovk, Gammerman and Shafer 2005): half a width is a quantile of the distances
-of held-out answers from the truth, where one record more than there are is counted. The distances are of models that
-were fitted on somewhat fewer records than the one that is served, so that the promise is rather kept too well; CV+
-(Barber, Candès, Ramdas and Tibshirani 2021) does the same with each fold's model by itself.
+The promise is that of conformal prediction (Vovk, Gammerman and Shafer 2005): half a width is a quantile of the
+distances of held-out answers from the truth, where one record more than there are is counted. The distances are of
+models that were fitted on somewhat fewer records than the one that is served, so that the promise is rather kept too
+well; CV+ (Barber, Candès, Ramdas and Tibshirani 2021) does the same with each fold's model by itself.
 
 Where errors grow with the answer, so does the width: the distances are divided by what is usual for answers of that
 size before the quantile is taken (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018).

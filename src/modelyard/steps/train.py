@@ -204,7 +204,10 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=_tags(basis, fingerprint),
-        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted) | _decided(fitted.contract) | _iterations(fitted),
+        parameters=_parameters(use_case, candidate, basis)
+        | _counts(use_case, parts, fitted)
+        | _decided(fitted.contract)
+        | _iterations(fitted),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
