@@ -328,7 +328,7 @@ class ReliabilityBin(Frozen):
 
 
 class Reliability(Frozen):
-    """How far a model's probabilities came true in the test part: of two classes, those of the second; else the largest.
+    """How far probabilities came true in the test part: of two classes, those of the second; of more, the largest.
 
     Attributes:
         log_loss: The mean of minus the logarithm of what the true class was given.
@@ -344,7 +344,7 @@ class Reliability(Frozen):
 
 
 class Interval(Frozen):
-    """How far the truth is from a regression's answers: half a width for each answer, between two of them in proportion.
+    """How far the truth is from a regression's answers: half a width at some of them, in proportion between these.
 
     Attributes:
         coverage: The share of the truth that is inside.

@@ -53,7 +53,7 @@ def test_probabilities_that_are_right_and_few_records_are_left_alone() -> None:
 
 def test_more_than_two_classes() -> None:
     generator = np.random.default_rng(0)
-    logits = generator.normal(0, 1.5, (3000, 4)) + [1, 0, 0, -1]
+    logits = generator.normal(0, 1.5, (3000, 4)) + np.array([1, 0, 0, -1])
     happened = (softmax(logits, axis=1).cumsum(axis=1) > generator.random((3000, 1))).argmax(axis=1)
     said = softmax(3 * logits + [0, 0, 1, 0], axis=1)
     found = fit_calibration(held(happened[:1500], said[:1500]), None, seed=0)

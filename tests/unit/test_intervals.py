@@ -34,7 +34,7 @@ def inside(found: Interval, pair: Pair) -> np.ndarray:
 
 @pytest.mark.parametrize("growing", [False, True])
 @pytest.mark.parametrize("count", [20, 100, 400])
-def test_as_many_are_inside_as_promised(count: int, growing: bool) -> None:  # noqa: FBT001 - a parameter of pytest's
+def test_as_many_are_inside_as_promised(count: int, growing: bool) -> None:
     shares = [
         inside(interval(pairs(count, seed, growing=growing)), pairs(1000, seed + 500, growing=growing)).mean()
         for seed in range(40)

@@ -26,7 +26,7 @@ from modelyard.models.cross_validation import HeldOut, spread_evenly
 from modelyard.models.reliability import log_losses
 
 # Keeps the logarithm finite. No smaller, as compiled models tell distances from 1 by 6e-8.
-SMALL = 1e-5
+SMALL = 1e-4
 # With fewer held-out records of some class, what a calibration learns is their chance.
 FEWEST_OF_A_CLASS = 20
 # A slope of 0 would give everybody the same probability.

@@ -64,6 +64,7 @@ def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
         (f.name, FloatTensorType([None, 1]) if f.is_numeric else StringTensorType([None, 1])) for f in contract.features
     ]
     uncalibrated = without_calibration(pipeline)
+    _round_down_thresholds(uncalibrated.named_steps[FINAL_STEP])
     options = {id(uncalibrated): {"zipmap": False}} if contract.kind.is_classification else None
     try:
         model = convert_sklearn(uncalibrated, initial_types=inputs, options=options, target_opset=OPSET)
@@ -75,6 +76,19 @@ def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
         _put_in_order(model.graph, _class_columns(pipeline, contract))
         append_calibration(model.graph, contract.calibration)
     return cast(bytes, model.SerializeToString())
+
+
+def _round_down_thresholds(model: Any) -> None:
+    """Gives histogram gradient boosting thresholds that float32 can hold.
+
+    They lie half-way between two values. Where these are neighbours in float32, the converter would round some up to
+    the larger one, which would then go to the left. Rounded down, a threshold parts float32 values as it did before.
+    """
+    for predictor in (tree for trees in getattr(model, "_predictors", ()) for tree in trees):
+        thresholds = predictor.nodes["num_threshold"]
+        rounded = thresholds.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        predictor.nodes["num_threshold"] = np.where(rounded > thresholds, below, rounded)
 
 
 def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:

@@ -51,15 +51,17 @@ def calibration_error(happened: Happened, probability: Scores) -> Estimate:
 
     Records are put into ten bins of equal counts by their probability. The mean distance of a bin's mean probability
     from its share is above 0 for perfect probabilities too, as shares are of few records: what a normal distribution
-    says of that distance is taken off.
+    says of that distance is taken off. Of probabilities that are not perfect that is too much, by how much nobody
+    knows: the upper end of the interval is that of the whole distance.
     """
-    value = variance = 0.0
+    distance = by_chance = variance = 0.0
     for inside in _bins(probability):
         weight, gap = len(inside) / len(probability), happened[inside] - probability[inside]
-        by_chance = np.sum(probability[inside] * (1 - probability[inside])) / len(inside) ** 2
-        value += weight * (abs(gap.mean()) - np.sqrt(2 / np.pi * by_chance))
+        distance += weight * abs(gap.mean())
+        by_chance += weight * np.sqrt(2 / np.pi * np.sum(probability[inside] * (1 - probability[inside]))) / len(inside)
         variance += weight**2 * gap.var() / len(inside)
-    return _estimate(float(value), float(np.sqrt(variance)))
+    beyond, whole = (_estimate(float(value), float(np.sqrt(variance))) for value in (distance - by_chance, distance))
+    return beyond.model_copy(update={"high": whole.high})
 
 
 def reliability_of(truth: NDArray[np.intp], scores: Scores) -> Reliability:

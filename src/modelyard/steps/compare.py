@@ -12,7 +12,7 @@ from modelyard.usecase import UseCase
 LOGGER = logging.getLogger(__name__)
 
 # Times the lowest of all candidates.
-MOST_LOG_LOSS = 1.05
+MOST_LOG_LOSS = 1.01
 
 
 class CompareResult(Frozen):
