@@ -297,6 +297,8 @@ class UseCase(Frozen):
         seed: Seed of everything random in training.
         bootstrap: `daily`: models are fitted on as many records drawn from the training part with replacement, by the
             seed and the day of the run, so that a day has a model of its own. None: on the training part as it is.
+        intervals: The share of the truth that the interval around each answer of a regression is to hold, such as 0.9;
+            None: answers have no interval.
         extra: The extra of this package that training needs the libraries of.
         profiles: Other sets of records by name, each with its parameters. A load chooses one, or none; the steps after
             it follow. The gate is the same for all.
@@ -322,6 +324,7 @@ class UseCase(Frozen):
     schedule: str | None = None
     seed: int = 0
     bootstrap: Literal["daily"] | None = None
+    intervals: float | None = Field(default=None, ge=0.5, le=0.99)
     extra: str | None = Field(default=None, pattern=r"^[a-z]+$")
     profiles: Mapping[Name, Profile] = Field(default_factory=dict)
     sample: Name | None = None
@@ -344,6 +347,12 @@ class UseCase(Frozen):
                 raise ValueError(f"profile {name} must have the features {', '.join(self.contract().names)}")
         if self.sample is not None and self.sample not in self.profiles:
             raise ValueError(f"there is no profile {self.sample} that could be the sample")
+        return self
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if self.intervals is not None and self.kind is not TaskKind.REGRESSION:
+            raise ValueError("only a regression has intervals: a classification's answers have probabilities")
         return self
 
     @model_validator(mode="after")

@@ -73,14 +73,14 @@ def _train(result: Result) -> tuple[bool, str]:
     there = "" if done.trained else "nothing new: trained already, "
     return (
         done.trained,
-        f"{there}{done.primary_metric} {done.validation[done.primary_metric]:.4f} on the validation part",
+        f"{there}{done.primary_metric} {done.validation[done.primary_metric]:.4f} on records held out",
     )
 
 
 def _compare(result: Result) -> tuple[bool, str]:
     done = CompareResult.model_validate(result)
     there = "" if done.registered else "nothing new: "
-    return done.registered, f"{there}{done.candidate} is the best on the validation part: version {done.version}"
+    return done.registered, f"{there}{done.candidate} is the best on records held out: version {done.version}"
 
 
 def _promote(result: Result) -> tuple[bool, str]:

@@ -13,8 +13,9 @@ from sklearn.pipeline import Pipeline
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import StepFailed
+from modelyard.models.calibration import append_calibration
 from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.tabular import FINAL_STEP
+from modelyard.models.tabular import FINAL_STEP, without_calibration
 
 # Compiled models compute in float32, fitted ones in float64.
 TOLERANCE = 1e-4
@@ -54,22 +55,40 @@ class Agreement(Frozen):
 def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
     """A fitted pipeline as ONNX: an input of shape (None, 1) for each feature, outputs as `CompiledModel` reads them.
 
+    The contract's calibration is appended to the graph; that of the pipeline must be the same one.
+
     Raises:
         StepFailed: The estimator cannot be compiled.
     """
     inputs = [
         (f.name, FloatTensorType([None, 1]) if f.is_numeric else StringTensorType([None, 1])) for f in contract.features
     ]
-    options = {id(pipeline): {"zipmap": False}} if contract.kind.is_classification else None
+    uncalibrated = without_calibration(pipeline)
+    _round_down_thresholds(uncalibrated.named_steps[FINAL_STEP])
+    options = {id(uncalibrated): {"zipmap": False}} if contract.kind.is_classification else None
     try:
-        model = convert_sklearn(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
+        model = convert_sklearn(uncalibrated, initial_types=inputs, options=options, target_opset=OPSET)
     except (RuntimeError, NotImplementedError, NameError, TypeError, ValueError) as error:
-        estimator = type(pipeline.named_steps[FINAL_STEP]).__name__
+        estimator = type(uncalibrated.named_steps[FINAL_STEP]).__name__
         reason = str(error).partition("\n")[0][:REASON_LENGTH]
         raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {reason}") from error
     if contract.kind.is_classification:
         _put_in_order(model.graph, _class_columns(pipeline, contract))
+        append_calibration(model.graph, contract.calibration)
     return cast(bytes, model.SerializeToString())
+
+
+def _round_down_thresholds(model: Any) -> None:
+    """Gives histogram gradient boosting thresholds that float32 can hold.
+
+    They lie half-way between two values. Where these are neighbours in float32, the converter would round some up to
+    the larger one, which would then go to the left. Rounded down, a threshold parts float32 values as it did before.
+    """
+    for predictor in (tree for trees in getattr(model, "_predictors", ()) for tree in trees):
+        thresholds = predictor.nodes["num_threshold"]
+        rounded = thresholds.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        predictor.nodes["num_threshold"] = np.where(rounded > thresholds, below, rounded)
 
 
 def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:

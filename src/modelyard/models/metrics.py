@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from modelyard.contract import Contract, TaskKind
+from modelyard.contract import Contract, Interval, TaskKind
 from modelyard.errors import StepFailed
+from modelyard.models.reliability import probability_metrics
 
 Scores = NDArray[np.floating[Any]]
 
@@ -75,14 +76,14 @@ def evaluate(contract: Contract, truth: NDArray[Any], scores: Scores) -> dict[st
         StepFailed: A class has no record in this part, so that nothing can be said of it.
     """
     if contract.kind is TaskKind.REGRESSION:
-        return _regression(truth, scores[:, 0])
+        return _regression(truth, scores[:, 0]) | _interval(contract.interval, truth, scores[:, 0])
     missing = [str(c) for i, c in enumerate(contract.target.classes) if not np.any(truth == i)]
     if missing:
         raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} to judge a model by")
     decided = contract.decide(scores)
-    if len(contract.target.classes) == 2:
-        return _binary(truth, scores[:, 1], decided)
-    return _multiclass(truth, scores, decided)
+    is_binary = len(contract.target.classes) == 2
+    found = _binary(truth, scores[:, 1], decided) if is_binary else _multiclass(truth, scores, decided)
+    return found | probability_metrics(truth, scores)
 
 
 def _binary(truth: NDArray[Any], probability: NDArray[Any], decided: NDArray[np.intp]) -> dict[str, float]:
@@ -113,3 +114,12 @@ def _regression(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float
         "mean_absolute_error": float(metrics.mean_absolute_error(truth, predicted)),
         "root_mean_squared_error": float(metrics.root_mean_squared_error(truth, predicted)),
     }
+
+
+def _interval(interval: Interval | None, truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
+    """The share of the truth that is inside of the intervals, and their mean width; nothing where there are none."""
+    if interval is None:
+        return {}
+    half = interval.half_widths_of(predicted)
+    inside = np.abs(truth - predicted) <= half
+    return {"interval_coverage": float(inside.mean()), "interval_width": float(2 * half.mean())}

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +13,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelyard.contract import Contract, Seen, TaskKind
+from modelyard.contract import Calibration, Contract, Label, Seen, TaskKind
 from modelyard.errors import BadInput
+from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
 from modelyard.usecase import Candidate
 
@@ -46,6 +48,28 @@ def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeli
     if categories:
         inputs.append(("categories", _encoder(contract), categories))
     return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
+
+
+def with_calibration(pipeline: Pipeline, calibration: Calibration | None, classes: Sequence[Label]) -> Pipeline:
+    """A fitted pipeline whose model's probabilities are calibrated; None leaves it as it is.
+
+    Args:
+        pipeline: A fitted pipeline that `make_pipeline` made.
+        calibration: The formula.
+        classes: In the order of its intercepts.
+    """
+    if calibration is None:
+        return pipeline
+    of_class = dict(zip(classes, calibration.intercepts, strict=True))
+    intercepts = [of_class[label] for label in pipeline.classes_.tolist()]
+    *inputs, (name, model) = pipeline.steps
+    return Pipeline([*inputs, (name, Calibrated(model, calibration.slope, intercepts))])
+
+
+def without_calibration(pipeline: Pipeline) -> Pipeline:
+    """The same pipeline with the model's own probabilities."""
+    *inputs, (name, model) = pipeline.steps
+    return Pipeline([*inputs, (name, model.estimator)]) if isinstance(model, Calibrated) else pipeline
 
 
 def make_dummy(kind: TaskKind) -> BaseEstimator:
@@ -103,5 +127,6 @@ def iterations(pipeline: Pipeline) -> dict[str, int]:
     Args:
         pipeline: A fitted pipeline that `make_pipeline` made.
     """
-    found = {name: getattr(pipeline.named_steps[FINAL_STEP], name, None) for name in ITERATIONS}
+    model = without_calibration(pipeline).named_steps[FINAL_STEP]
+    found = {name: getattr(model, name, None) for name in ITERATIONS}
     return {name: int(np.max(count)) for name, count in found.items() if count is not None}

@@ -1,4 +1,4 @@
-"""Chooses the best of the candidates by the validation part and registers it as the challenger."""
+"""Chooses the best of the candidates by answers to records that they were not fitted on; it becomes the challenger."""
 
 import logging
 
@@ -11,6 +11,9 @@ from modelyard.usecase import UseCase
 
 LOGGER = logging.getLogger(__name__)
 
+# Times the lowest of all candidates.
+MOST_LOG_LOSS = 1.01
+
 
 class CompareResult(Frozen):
     """Which candidate was chosen.
@@ -20,7 +23,7 @@ class CompareResult(Frozen):
         candidate: Its name.
         snapshot_id: The snapshot it was trained on.
         primary_metric: What it was chosen by.
-        validation: The primary metric of each candidate on the validation part.
+        validation: The primary metric of each candidate, of answers to records that it was not fitted on.
         test: The chosen one's metrics on the test part.
         baseline: A dummy's metrics on the test part.
         excluded: Candidates that could not be chosen, with the reason.
@@ -53,7 +56,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     possible = [each for each in trained if each.compiled_agrees]
     if not possible:
         raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
-    best = max(possible, key=lambda each: each.validation[each.primary_metric])
+    best = max(_with_good_probabilities(possible), key=lambda each: each.validation[each.primary_metric])
     before = {version.number for version in platform.registry.versions(use_case.name)}
     version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best, platform))
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
@@ -73,6 +76,16 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
         registered=version not in before,
         in_production=in_production,
     )
+
+
+def _with_good_probabilities(trained: list[TrainResult]) -> list[TrainResult]:
+    """Those whose log loss is near the lowest: who ranks best by a hair should not say much worse probabilities.
+
+    Regressions have none, nor have results of former releases.
+    """
+    losses = [each.validation.get("log_loss", 0.0) for each in trained]
+    most = MOST_LOG_LOSS * min(losses)
+    return [each for each, loss in zip(trained, losses, strict=True) if loss <= most]
 
 
 def _disagreement(trained: TrainResult) -> str:

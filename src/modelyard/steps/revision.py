@@ -12,12 +12,16 @@ from modelyard.usecase import UseCase
 CODE = (
     "contract.py",
     "frames.py",
+    "models/calibration.py",
     "models/compile.py",
     "models/compiled.py",
+    "models/cross_validation.py",
     "models/derive.py",
     "models/metrics.py",
     "models/fit.py",
     "models/graph.py",
+    "models/intervals.py",
+    "models/reliability.py",
     "models/sampling.py",
     "models/seen.py",
     "models/tabular.py",
@@ -31,7 +35,7 @@ PICTURE_CODE = (
     "models/networks.py",
     "pictures.py",
 )
-LIBRARIES = ("numpy", "scikit-learn", "skl2onnx")
+LIBRARIES = ("numpy", "scikit-learn", "scipy", "skl2onnx")
 
 
 def code_fingerprint(use_case: UseCase) -> str:

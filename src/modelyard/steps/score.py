@@ -27,7 +27,7 @@ from modelyard.sources.table import streamed, table_of
 from modelyard.steps.models import load_compiled
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import PRODUCTION
-from modelyard.stores.scores import Log, Run, Scores, ScoresFile, ScoresTable, write_table
+from modelyard.stores.scores import INTERVAL_COLUMNS, Log, Run, Scores, ScoresFile, ScoresTable, write_table
 from modelyard.usecase import RESERVED_COLUMNS, RecordKey, UseCase
 
 # What predictions of a scoring are in `predictions`, beside those of the API.
@@ -103,7 +103,7 @@ def _scores(platform: Platform, target: str, run: Run, contract: Contract, *, fo
         return ScoresFile(log, target, run, open_home(platform.settings.home) / "scores" / name, force=force)
     if table[0] != "raw_data":
         raise BadInput(f"{target}: scores go to a table of raw_data")
-    return ScoresTable(log, table[1], run, contract.target)
+    return ScoresTable(log, table[1], run, contract)
 
 
 @contextmanager
@@ -200,6 +200,7 @@ def _row(line: int, key: Any, answer: Answer | None, run: Run, request_id: str, 
     if answer is not None:
         shares = to_json(answer.probabilities).decode() if answer.probabilities else None
         row |= {"prediction": answer.prediction, "probability": answer.probability, "probabilities": shares}
+        row |= {"lower": answer.lower, "upper": answer.upper}
     return row
 
 
@@ -207,11 +208,13 @@ def _row_schema(contract: Contract) -> pa.Schema:
     labels = contract.target.classes
     prediction = pa.float64() if not labels else pa.int64() if all(isinstance(x, int) for x in labels) else pa.string()
     text = pa.string()
+    interval = [(name, pa.float64()) for name in INTERVAL_COLUMNS] if contract.interval else []
     return pa.schema(
         [
             ("line", pa.int64()),
             ("record_key", text),
             ("prediction", prediction),
+            *interval,
             ("probability", pa.float64()),
             ("probabilities", text),
             ("model_version", pa.int64()),
@@ -245,5 +248,7 @@ def _predictions(contract: Contract, run: Run, page: Asked, answers: list[Answer
             ),
             "latency_ms": [0.0] * count,
             "created_at": [created_at] * count,
+            "lower": pa.array([answer.lower for answer in answers], pa.float64()),
+            "upper": pa.array([answer.upper for answer in answers], pa.float64()),
         }
     )

@@ -6,7 +6,7 @@ import logging
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelyard.contract import Frozen, Target
+from modelyard.contract import Contract, Frozen, Target
 from modelyard.errors import BadInput
 from modelyard.split import Borders
 from modelyard.steps.extras import check_extra
@@ -37,7 +37,8 @@ class TrainResult(Frozen):
         run_id: Its run in MLflow.
         model_uri: Its model in MLflow.
         primary_metric: The metric that candidates are chosen by.
-        validation: Metrics on the validation part, which chooses.
+        validation: Metrics that choose: of answers to records of the training and the validation part that were not
+            fitted on. Of many records, and of pictures, these are the validation part's alone.
         test: Metrics on the test part, which chooses nothing.
         baseline: A dummy's metrics on the test part.
         threshold: From which probability on the answer is the positive class.
@@ -120,6 +121,7 @@ def _fingerprint(use_case: UseCase, candidate: Candidate, basis: _Basis) -> str:
         "candidate": candidate.model_dump(mode="json"),
         "contract": use_case.contract().model_dump(mode="json"),
         "seed": use_case.seed,
+        "intervals": use_case.intervals,
         "code": code_fingerprint(use_case),
         "bootstrap": str(basis.day),
     }
@@ -208,7 +210,10 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=_tags(basis, fingerprint),
-        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted) | _iterations(fitted),
+        parameters=_parameters(use_case, candidate, basis)
+        | _counts(use_case, parts, fitted)
+        | _decided(fitted.contract)
+        | _iterations(fitted),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
@@ -239,6 +244,7 @@ def _parameters(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[
         "impute": candidate.impute,
         "positive_share": candidate.positive_share,
         "seed": use_case.seed,
+        "intervals": use_case.intervals,
         **{f"split.{name}": value for name, value in use_case.split.identity().items()},
         **{f"split.{name}": value.isoformat() for name, value in basis.borders or ()},
         **_of_pictures(use_case, candidate, basis),
@@ -262,13 +268,20 @@ def _of_pictures(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict
     }
 
 
+def _decided(contract: Contract) -> dict[str, object]:
+    """What was done to probabilities, if something was."""
+    calibration = contract.calibration
+    return {f"calibration.{name}": value for name, value in calibration} if calibration else {}
+
+
 def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]", fitted: "Fitted") -> dict[str, object]:
-    """How many records each part has, and how many were fitted on.
+    """How many records each part has, how many were fitted on, and by how many folds the choice was made.
 
     Of pictures also how many of each class, as nothing else of their preprocessing is kept.
     """
     counts: dict[str, object] = {f"records.{part}": len(frame) for part, frame in parts.items()}
     counts["records.fitted"] = fitted.records
+    counts["folds"] = fitted.folds
     for part, frame in parts.items() if use_case.has_pictures else ():
         targets = frame[use_case.target.name]
         counts |= {f"records.{part}.{label}": int((targets == label).sum()) for label in use_case.target.classes}

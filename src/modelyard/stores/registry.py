@@ -50,6 +50,7 @@ PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 
 # Classes that skops does not know of itself and that do nothing when they are read.
 TRUSTED_TYPES = (
+    "modelyard.models.calibration.Calibrated",
     "modelyard.models.derive.DerivedFeatures",
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
@@ -361,8 +362,8 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
         # Keras's own format: configuration and weights, nothing pickled.
         model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
     else:
-        # Derived features are a step of our own, which is read from where it is installed.
-        ours = ("modelyard",) if contract.derived else ()
+        # Derived features and a calibration are steps of our own, which are read from where they are installed.
+        ours = ("modelyard",) if contract.derived or contract.calibration else ()
         model = mlflow.sklearn.log_model(
             pipeline,
             **kept,

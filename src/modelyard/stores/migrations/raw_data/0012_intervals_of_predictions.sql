@@ -1,0 +1,2 @@
+-- The ends of the interval around a regression's answer, where the model has intervals.
+alter table predictions add column lower double precision, add column upper double precision;
