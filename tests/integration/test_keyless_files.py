@@ -106,7 +106,9 @@ def test_another_file_of_the_same_population_loses_no_record(
     assert kept(raw_engine) == Counter(first) + Counter(second)
     assert before.items() <= keys(raw_engine).items()
     held = (Counter(first) & Counter(second)).total()
-    assert f"holds {held} of the 2201 records that were there, and not all: it was taken for other records" in caplog.text
+    assert (
+        f"holds {held} of the 2201 records that were there, and not all: it was taken for other records" in caplog.text
+    )
     assert "--records whole" in caplog.text
 
 
@@ -156,7 +158,7 @@ def test_what_was_taken_for_the_whole_can_be_taken_for_others_afterwards_but_not
     assert raw.batches("voyage") != batches
     load_people(people(20, seed=3))
     before = keys(raw_engine)
-    with pytest.raises(BadInput, match=r"which counts as other records: it stays so, as batch \d+ came after it"):
+    with pytest.raises(BadInput, match=r"taken for other records: it stays so, as batch \d+ came after it"):
         load_people([*grown, ("first", "adult", "male", "perhaps")], "whole")
     assert keys(raw_engine) == before
 
@@ -228,9 +230,7 @@ def test_profiles_are_told_apart(load_people: Load, raw_engine: Engine) -> None:
 def test_two_files_at_once_are_two_files(raw: RawStore, raw_engine: Engine, tmp_path: Path) -> None:
     def load_one(seed: int) -> LoadResult:
         file = tmp_path / f"{seed}.csv"
-        file.write_text(
-            "\n".join(["cabin,age,sex,survived", *map(",".join, people(1000, seed)), ""]), encoding="utf-8"
-        )
+        file.write_text("\n".join(["cabin,age,sex,survived", *map(",".join, people(1000, seed)), ""]), encoding="utf-8")
         return load(voyage(), str(file), raw, ALLOWED)
 
     with ThreadPoolExecutor(3) as threads:
@@ -256,5 +256,7 @@ def test_a_snapshot_follows_from_what_its_files_were_taken_for(
 def test_records_with_a_key_are_not_told_apart_so(raw: RawStore, tmp_path: Path) -> None:
     from tests.shops import shops
 
-    with pytest.raises(BadInput, match="--records other is for tables without a key: equal records of shops are the same"):
+    with pytest.raises(
+        BadInput, match="--records other is for tables without a key: equal records of shops are the same"
+    ):
         load(shops(), str(tmp_path / "any.csv"), raw, ALLOWED, said="other")

@@ -58,8 +58,8 @@ def load(
             The newest one that was taken for something else is taken anew.
 
     Raises:
-        BadInput: The source cannot be read, has no column for a field, or has too many bad records; or what is said of it
-            cannot be, or no longer.
+        BadInput: The source cannot be read, has no column for a field, or has too many bad records; or what is said of
+            it cannot be, or no longer.
         ContractChanged: The contract no longer fits the use case's table.
         ServiceUnavailable: The database, or the server that has the source, does not answer.
     """

@@ -114,7 +114,7 @@ def _fingerprint(use_case: UseCase, candidate: Candidate, basis: _Basis) -> str:
         "candidate": candidate.model_dump(mode="json"),
         "contract": use_case.contract().model_dump(mode="json"),
         "seed": use_case.seed,
-        "code": code_fingerprint(use_case),
+        "code": code_fingerprint(use_case, candidate),
         "bootstrap": str(basis.day),
     }
     if basis.weights:

@@ -111,7 +111,7 @@ def remove_batch(connection: Connection, use_case: UseCase, batch: Batch) -> Non
     newest = connection.execute(statement("newest_batch"), {"use_case": use_case.data_name}).scalar_one()
     if newest != batch.batch_id:
         raise BadInput(
-            f"this content is batch {batch.batch_id} already, which counts as {batch.taken_as} records: it stays so, as "
+            f"this content is batch {batch.batch_id} already, taken for {batch.taken_as} records: it stays so, as "
             f"batch {newest} came after it"
         )
     table = quoted(connection, use_case.data_name)

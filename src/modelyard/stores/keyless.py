@@ -18,14 +18,14 @@ TakenAs = LaterFile | Literal["again"]
 # Above every batch's number.
 ALL_BATCHES = 2**62
 WHOLE = (
-    "%s holds all %d records that were there: it was taken for the whole of them again, and only what it has beyond them "
-    'was added. If it holds other records, load it again with --records other; records="other" in the use case says so '
-    "of every file"
+    "%s holds all %d records that were there: it was taken for the whole of them again, and only what it has beyond "
+    'them was added. If it holds other records, load it again with --records other; records="other" in the use case '
+    "says so of every file"
 )
 OTHER = (
-    "%s holds %d of the %d records that were there, and not all: it was taken for other records, and all of its own were "
-    "added. If it is the whole of them again, load it again with --records whole, which adds only what it has beyond "
-    'them; records="whole" in the use case says so of every file'
+    "%s holds %d of the %d records that were there, and not all: it was taken for other records, and all of its own "
+    "were added. If it is the whole of them again, load it again with --records whole, which adds only what it has "
+    'beyond them; records="whole" in the use case says so of every file'
 )
 
 
