@@ -43,6 +43,8 @@ RESERVED_NAMES = frozenset(
 # Columns of the platform's own in a use case's tables.
 RESERVED_COLUMNS = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 PARTS = ("train", "validation", "test")
+# What another file of a table without a key is: its records again, as they have become, or more of them.
+LaterFile = Literal["whole", "other"]
 # What use-case files may still say of the gate, and what to do about it.
 FORMER_GATE_SETTINGS = {
     "champion_margin": "`margin` is a share of the error that is left, so that 0.02 at a ROC AUC of 0.80 is margin=0.1",
@@ -287,6 +289,9 @@ class UseCase(Frozen):
         derived: What models make of the features before they look at them.
         dropped: Features that models see in derived ones only.
         key: The column that identifies a record. Without one, a record is identified by its content.
+        records: What a later file is where there is no key: the `whole` of the records again, so that equal ones are
+            known, or `other` records, which are all added. None: the whole if it holds every record that is there, as
+            often as it is there, else others.
         source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
         decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
         split: How snapshots are parted.
@@ -315,6 +320,7 @@ class UseCase(Frozen):
     derived: tuple[Derived, ...] = ()
     dropped: tuple[Name, ...] = ()
     key: RecordKey | None = None
+    records: LaterFile | None = None
     source: str
     decimal: Literal[".", ","] = "."
     split: Split = Split()
@@ -356,6 +362,13 @@ class UseCase(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _is_keyless_where_records_are_told_apart(self) -> Self:
+        if self.records and not self.is_keyless:
+            what = "pictures are known by their content" if self.has_pictures else f"{self.key.name} is the key"
+            raise ValueError(f"records is for tables without a key: {what}")
+        return self
+
+    @model_validator(mode="after")
     def _has_positives(self) -> Self:
         undersampled = [each.name for each in self.candidates if each.positive_share is not None]
         if undersampled and self.kind is not TaskKind.BINARY:
@@ -385,6 +398,11 @@ class UseCase(Frozen):
     def has_pictures(self) -> bool:
         """Whether its records are pictures, which are kept as files and not in tables."""
         return self.kind is TaskKind.IMAGE
+
+    @property
+    def is_keyless(self) -> bool:
+        """Whether its records are rows of a table without a key: known by what they hold, equal ones by a number."""
+        return self.key is None and not self.has_pictures
 
     def in_profile(self, name: str | None) -> "UseCase":
         """The use case in one of its profiles; None: as it is.

@@ -89,6 +89,8 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
     yield f"kind=TaskKind.{draft.goal.kind.name},"
     if draft.key:
         yield f"key={_call('RecordKey', _named(draft, draft.key))},"
+    else:
+        yield from _later_files(draft)
     yield "features=("
     for proposal in draft.proposals:
         yield from (INDENT + line for line in _feature(draft, proposal))
@@ -103,6 +105,17 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
         yield from (INDENT + line for line in _candidate(candidate))
     yield "),"
     yield '# schedule="@daily",  # when records are loaded; else by hand'
+
+
+def _later_files(draft: Draft) -> Iterator[str]:
+    if draft.equal_records:
+        equal = f"{draft.equal_records} of {draft.table.sample.num_rows}"
+        yield f"# No column identifies a record, and {equal} are equal to another one."
+        yield "# A later file is the whole of them again if it holds all that are there, else other records; or:"
+        yield '# records="other",'
+        return
+    yield "# No column identifies a record, and no two are equal: one that is there already is the same one."
+    yield 'records="whole",'
 
 
 def _description(draft: Draft) -> str:

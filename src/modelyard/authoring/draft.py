@@ -84,6 +84,13 @@ class Draft:
         """The columns that become features."""
         return [proposal for proposal in self.proposals if proposal.type is not None]
 
+    @cached_property
+    def equal_records(self) -> int:
+        """Of the records that relations between columns are looked for in, those that are equal to one before them."""
+        used = [str(each.column.position) for each in self.features] + [str(self.goal.column.position)]
+        sample = self.table.sample.select(used)
+        return int(sample.num_rows - sample.group_by(used).aggregate([]).num_rows)
+
     @property
     def is_small(self) -> bool:
         """Whether there are too few records for the usual split."""
@@ -158,6 +165,16 @@ def _check_records(table: Table, question: Question) -> None:
         )
 
 
+def _later_files_in_words(draft: Draft) -> str:
+    if draft.equal_records:
+        return (
+            f"{draft.equal_records} of {draft.table.sample.num_rows} records are equal to another one: a later file is the "
+            'whole of them again if it holds all that are there, else other records (records="whole" or "other" says so '
+            "of every file)."
+        )
+    return 'No two are equal: one of a later file that is equal to one that is there is the same (records="whole").'
+
+
 def assumptions(draft: Draft) -> list[str]:
     """What was assumed, a sentence each."""
     said = [_kind_in_words(draft)]
@@ -169,7 +186,7 @@ def assumptions(draft: Draft) -> list[str]:
             "their records are set aside when they are loaded."
         )
     if draft.key is None:
-        said.append("No column identifies a record (--key names one): records are told apart by what they hold.")
+        said.append(f"No column identifies a record (--key names one). {_later_files_in_words(draft)}")
     optional = [draft.field_name(each.column) for each in draft.features if each.column.missing]
     if optional:
         said.append(f"May be missing, as they are in some records: {', '.join(optional)}.")

@@ -58,7 +58,8 @@ def _load(result: Result) -> tuple[bool, str]:
     }
     what = ", ".join(f"{rows} {word}" for word, rows in counts.items() if rows or word == "added")
     why = " (why: table rejected_records of raw_data)" if done.rows_rejected else ""
-    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}{why}"
+    taken = {"whole": ", as the whole again", "other": ", as other records"}.get(done.taken_as or "", "")
+    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}{taken}{why}"
 
 
 def _preprocess(result: Result) -> tuple[bool, str]:

@@ -122,7 +122,7 @@ def _fingerprint(use_case: UseCase, candidate: Candidate, basis: _Basis) -> str:
         "contract": use_case.contract().model_dump(mode="json"),
         "seed": use_case.seed,
         "intervals": use_case.intervals,
-        "code": code_fingerprint(use_case),
+        "code": code_fingerprint(use_case, candidate),
         "bootstrap": str(basis.day),
     }
     if basis.weights:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Engine
 
 from modelyard.records import Records
 from modelyard.stores import tables
-from modelyard.stores.batches import OWN_COLUMNS, Batch, add_batch, find_batch
+from modelyard.stores.batches import OWN_COLUMNS, Batch, add_batch, find_batch, remove_batch
 from modelyard.stores.copying import copy_out, from_csv
 from modelyard.stores.database import quoted, statement, transaction
-from modelyard.usecase import UseCase
+from modelyard.usecase import LaterFile, UseCase
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +71,13 @@ class RawStore:
             return find_batch(connection, use_case, sha256)
 
     def add_batch(
-        self, use_case: UseCase, sha256: str, source: str, records: Iterable[Records], allowed_bad_share: float
+        self,
+        use_case: UseCase,
+        sha256: str,
+        source: str,
+        records: Iterable[Records],
+        allowed_bad_share: float,
+        said: LaterFile | None = None,
     ) -> Batch:
         """Adds a batch of records, all of it or nothing. A batch that is there already is not added again.
 
@@ -81,21 +87,28 @@ class RawStore:
             source: Where that is, for people.
             records: The source's records; they are read in a thread of their own.
             allowed_bad_share: With a greater share of rejected records nothing is added.
+            said: What this file is, where the use case has no key; None: what the use case says, or what the file
+                shows. The newest batch that was taken for something else is taken anew.
 
         Raises:
-            BadInput: There are no records, or too many were rejected; the message names the first of these.
+            BadInput: There are no records, or too many were rejected; the message names the first of these. Or the
+                batch was taken for something else, and others came after it.
             ContractChanged: The contract no longer fits the use case's table.
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = find_batch(connection, use_case, sha256)
-            return known or add_batch(connection, use_case, sha256, source, records, allowed_bad_share)
+            if known and known.is_as(said):
+                return known
+            if known:
+                remove_batch(connection, use_case, known)
+            return add_batch(connection, use_case, sha256, source, records, allowed_bad_share, said)
 
     def batches(self, use_case: str) -> list[list[str]]:
         """What the records of a use case follow from: its batches in order, hash of the content and of the declaration.
 
-        Batches that brought nothing are left out.
+        The latter says, too, if they were taken for other records. Batches that brought nothing are left out.
 
         Raises:
             ServiceUnavailable: The database does not answer.
