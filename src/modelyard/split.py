@@ -17,6 +17,7 @@ trained on that is newer than what is judged by.
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -142,7 +143,8 @@ def folds_of(
     By groups, no group is on both sides. By time, what is judged is newer than all that is fitted on: the records are
     cut into `count` + 1 stretches of about as many records each, and every one but the first is judged by what came
     before it. By both, records of groups that were there before are not judged. Else the folds have the shares of the
-    classes. They follow from the records alone, in whatever order these come.
+    classes. They follow from the records alone, in whatever order these come. Of fewer groups than folds, there are as
+    many folds as groups.
 
     Args:
         keys: The records' keys.
@@ -157,21 +159,42 @@ def folds_of(
         return _forward_folds(times, groups, count)
     # The folds must not depend on the order in which records come.
     order = np.argsort(np.asarray(keys, dtype=object), kind="stable")
-    together = None if groups is None else numbered(groups)[order]
-    labels = None if classes is None else np.asarray(classes)[order]
-    folds = _splitter(count, seed, together, labels).split(order, labels, together)
-    return [(np.sort(order[fitted]), np.sort(order[judged])) for fitted, judged in folds]
-
-
-def _splitter(count: int, seed: int, groups: NDArray[Any] | None, classes: NDArray[Any] | None) -> Any:
-    # Costs a second that a step that only parts records need not spend.
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-
+    labels = np.zeros(len(order)) if classes is None else np.asarray(classes)[order]
+    numbers = np.empty(len(order), dtype=np.intp)
     if groups is None:
-        kind = KFold if classes is None else StratifiedKFold
+        numbers[order] = spread_evenly(labels, count, seed)
     else:
-        kind = GroupKFold if classes is None else StratifiedGroupKFold
-    return kind(count, shuffle=True, random_state=seed)
+        numbers[order] = _grouped_folds(numbered(groups)[order], labels, count, seed)
+    return [(np.flatnonzero(numbers != number), np.flatnonzero(numbers == number)) for number in np.unique(numbers)]
+
+
+def spread_evenly(classes: NDArray[Any], count: int, seed: int) -> NDArray[np.intp]:
+    """A fold for each record by chance: in each, every class has its share of records, to within one.
+
+    Args:
+        classes: Of each record; of a regression, one for all.
+        count: How many folds.
+        seed: Of the chance.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(classes)), classes))
+    folds = np.empty(len(classes), dtype=np.intp)
+    # One after the other, so that two records of a rare class are in two folds.
+    folds[order] = np.arange(len(classes)) % count
+    return folds
+
+
+def _grouped_folds(groups: NDArray[np.intp], classes: NDArray[Any], count: int, seed: int) -> NDArray[np.intp]:
+    # Costs a second that a step that only parts records need not spend.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = np.zeros(len(groups), dtype=np.intp)
+    splitter = StratifiedGroupKFold(min(count, int(groups.max()) + 1), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # Of a class with fewer records than folds, some folds have none.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for number, (_, judged) in enumerate(splitter.split(groups, classes, groups)):
+            folds[judged] = number
+    return folds
 
 
 def _forward_folds(

@@ -6,19 +6,9 @@ import pytest
 
 from modelyard.contract import TaskKind
 from modelyard.models import cross_validation
-from modelyard.models.cross_validation import FOLDS, choose_folds, hold_out, spread_evenly
+from modelyard.models.cross_validation import FOLDS, Dependence, choose_folds, hold_out
+from modelyard.usecase import Split
 from tests.unit.test_fit import records, use_case
-
-
-def test_each_fold_has_its_share_of_each_class() -> None:
-    classes = np.repeat([0, 1, 2], [100, 52, 2])
-    folds = spread_evenly(classes, seed=1)
-    counts = np.array([[np.sum((classes == each) & (folds == fold)) for fold in range(FOLDS)] for each in range(3)])
-    assert np.all(np.ptp(counts, axis=1) <= 1)
-    # Two records of a class are in two folds: whichever is held out, one is left to learn from.
-    assert counts[2].max() == 1
-    assert np.array_equal(folds, spread_evenly(classes, seed=1))
-    assert not np.array_equal(folds, spread_evenly(classes, seed=2))
 
 
 def test_a_record_is_answered_by_a_model_that_never_saw_it() -> None:
@@ -44,3 +34,26 @@ def test_of_many_records_the_validation_part_alone_is_held_out(monkeypatch: pyte
     held = hold_out(contract, frame, folds, lambda _, asked: asked[["rooms"]].to_numpy())
     assert held.folds == 1
     assert held.records.equals(frame[70:])
+
+
+def test_what_is_answered_came_after_all_that_was_fitted_on() -> None:
+    frame, times = records(TaskKind.BINARY, 120, 0), np.arange(120).astype("datetime64[D]")
+    contract = use_case(TaskKind.BINARY).contract()
+    dependence = Dependence(Split(time="on", validation="30d", test="30d"), None, times)
+    folds = choose_folds(contract, frame[:90], frame[90:], 0, dependence)
+    assert len(folds) == FOLDS
+    assert all(times[fitted].max() < times[asked].min() for fitted, asked in folds)
+    assert hold_out(contract, frame, folds, lambda _, asked: np.ones((len(asked), 2))).records.equals(frame[20:])
+
+
+def test_what_would_not_know_all_classes_answers_nothing() -> None:
+    frame = records(TaskKind.BINARY, 100, 0)
+    frame["answer"] = ["approved"] + ["refused"] * 99
+    contract = use_case(TaskKind.BINARY).contract()
+    folds = choose_folds(contract, frame[:70], frame[70:], 0)
+    assert len(folds) == FOLDS - 1
+    times = np.arange(100)[::-1].astype("datetime64[D]")
+    [(fitted, asked)] = choose_folds(
+        contract, frame[:70], frame[70:], 0, Dependence(Split(time="on", validation="9d", test="9d"), None, times)
+    )
+    assert (len(fitted), len(asked)) == (70, 30)

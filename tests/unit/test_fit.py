@@ -6,13 +6,13 @@ import pytest
 
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.compile import TOLERANCE, Agreement, compare_scores, fitted_scores
-from modelyard.models.cross_validation import choose_folds, hold_out
+from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
+from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
 from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
 from modelyard.models.metrics import best_f1_threshold, primary_metric
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
-from modelyard.usecase import Candidate, UseCase
+from modelyard.usecase import Candidate, Split, UseCase
 
 LINEAR = {
     TaskKind.BINARY: "sklearn.linear_model.LogisticRegression",
@@ -159,11 +159,19 @@ def test_the_threshold_differs_little_from_one_training_to_the_next() -> None:
     assert np.std(shares) < 0.6 * np.std(before)
 
 
-def test_folds_can_be_given() -> None:
-    case = use_case(TaskKind.BINARY)
-    train, validation, test = (records(TaskKind.BINARY, rows, seed) for seed, rows in enumerate((600, 200, 200)))
-    folds = np.repeat([0, 1, 2], [300, 300, 200])
-    assert fit(case, case.candidate("linear"), train, validation, test, folds=folds).folds == 3
+def test_what_it_is_chosen_by_keeps_groups_whole() -> None:
+    """Of noise, and records that are there five times: a copy in another fold would be known by heart."""
+    case, generator = use_case(TaskKind.BINARY), np.random.default_rng(0)
+    train, validation, test = (records(TaskKind.BINARY, rows, seed) for seed, rows in enumerate((60, 20, 200)))
+    train, validation = (pd.concat([part] * 5, ignore_index=True) for part in (train, validation))
+    answers = generator.permutation(["approved", "refused"] * 40)
+    groups = [*np.tile(np.arange(60), 5), *np.tile(np.arange(60, 80), 5)]
+    train["answer"], validation["answer"] = np.split(answers[groups], [300])
+    dependence = Dependence(Split(by="customer"), [str(group) for group in groups])
+    trees = Candidate(name="trees", estimator="sklearn.ensemble.RandomForestClassifier")
+    by_chance = fit(case, trees, train, validation, test).validation["roc_auc"]
+    assert by_chance > 0.95
+    assert fit(case, trees, train, validation, test, dependence=dependence).validation["roc_auc"] < 0.75
 
 
 def test_only_what_is_fitted_is_undersampled() -> None:

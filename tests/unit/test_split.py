@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from modelyard.split import NO_PART, Times, borders_of, clusters_of, folds_of, parts_in_time, parts_of
+from modelyard.split import NO_PART, Times, borders_of, clusters_of, folds_of, parts_in_time, parts_of, spread_evenly
 from modelyard.usecase import Split
 
 
@@ -179,3 +179,14 @@ def test_folds_go_forward_in_time(groups: list[str] | None) -> None:
     for fitted, judged in folds:
         assert times[fitted].max() < times[judged].min()
         assert groups is None or not {groups[n] for n in fitted} & {groups[n] for n in judged}
+
+
+def test_each_fold_has_its_share_of_each_class() -> None:
+    classes = np.repeat([0, 1, 2], [100, 52, 2])
+    folds = spread_evenly(classes, 5, seed=1)
+    counts = np.array([[np.sum((classes == each) & (folds == fold)) for fold in range(5)] for each in range(3)])
+    assert np.all(np.ptp(counts, axis=1) <= 1)
+    # Two records of a class are in two folds: whichever is held out, one is left to learn from.
+    assert counts[2].max() == 1
+    assert np.array_equal(folds, spread_evenly(classes, 5, seed=1))
+    assert not np.array_equal(folds, spread_evenly(classes, 5, seed=2))

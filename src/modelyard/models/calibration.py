@@ -22,8 +22,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from modelyard.contract import Calibration, Contract
 from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.cross_validation import HeldOut, spread_evenly
+from modelyard.models.cross_validation import FOLDS, HeldOut
 from modelyard.models.reliability import log_losses
+from modelyard.split import spread_evenly
 
 # Keeps the logarithm finite. No smaller, as compiled models tell distances from 1 by 6e-8.
 SMALL = 1e-4
@@ -117,7 +118,7 @@ def fit_calibration(held: HeldOut, start: Calibration | None, seed: int) -> Cali
     truth, scores = held.truth, held.scores
     if np.bincount(truth, minlength=scores.shape[1]).min() < FEWEST_OF_A_CLASS:
         return start
-    folds, tried = spread_evenly(truth, seed), np.empty_like(scores)
+    folds, tried = spread_evenly(truth, FOLDS, seed), np.empty_like(scores)
     for fold in np.unique(folds):
         inside = folds == fold
         tried[inside] = calibrate(scores[inside], _fit(truth[~inside], scores[~inside], start))

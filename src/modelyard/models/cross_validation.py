@@ -1,11 +1,12 @@
 """Answers of a candidate to records that it was not fitted on: what it is chosen, calibrated and decided by.
 
 Up to some number of records they come from a cross-validation: each record of the training and the validation part is
-answered by a model that was fitted on the other folds. Beyond it, fitting so often would take too long and change
-nothing: the model of the training part answers the validation part.
+answered by a model that was fitted on others, which neither are of its group nor came later, where the split goes by
+group or time. Beyond it, fitting so often would take too long and change nothing: the model of the training part
+answers the validation part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract
 from modelyard.models.metrics import truth
+from modelyard.split import Times, folds_of
+from modelyard.usecase import Split
 
 FOLDS = 5
 # From so many records of the training and the validation part on, one held-out part says as much as five folds.
 MANY_RECORDS = 20_000
-# The fold of records that are fitted on always, and never answered.
-NEVER_HELD_OUT = -1
 
-Folds = NDArray[np.intp]
+# Of each, the positions of the records that are fitted on, and of those that are answered.
+Folds = Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
 Scores = NDArray[np.floating[Any]]
 # Fits on the first frame and answers the second.
 Answer = Callable[[pd.DataFrame, pd.DataFrame], Scores]
@@ -43,51 +45,61 @@ class HeldOut(NamedTuple):
     folds: int
 
 
-def choose_folds(contract: Contract, train: pd.DataFrame, validation: pd.DataFrame, seed: int) -> Folds:
-    """The fold of each record of the training part, then of the validation part.
+class Dependence(NamedTuple):
+    """Which records of the training and the validation part, in this order, depend on each other.
+
+    Attributes:
+        split: How the snapshot was parted.
+        groups: What the records of each group have in common; None: they stand alone.
+        times: When each record came about; None: it does not matter.
+    """
+
+    split: Split = Split()
+    groups: Sequence[str] | None = None
+    times: Times | None = None
+
+
+INDEPENDENT = Dependence()
+
+
+def choose_folds(
+    contract: Contract, train: pd.DataFrame, validation: pd.DataFrame, seed: int, dependence: Dependence = INDEPENDENT
+) -> Folds:
+    """The folds of the records of the training part and, after these, of the validation part.
 
     Args:
         contract: Says the target.
         train: The training part.
-        validation: The validation part. Of many records, it is the one fold that is held out.
-        seed: Of the folds.
+        validation: The validation part. It is the one fold where there are many records, or where every other one would
+            be answered by a model that does not know all classes.
+        seed: Of what is random.
+        dependence: Which records depend on each other.
     """
-    if len(train) + len(validation) >= MANY_RECORDS:
-        return np.repeat([NEVER_HELD_OUT, 0], [len(train), len(validation)])
-    target = pd.concat([train, validation])[contract.target.name].to_numpy()
-    known = truth(contract, target) if contract.kind.is_classification else np.zeros(len(target))
-    return spread_evenly(known, seed)
-
-
-def spread_evenly(classes: NDArray[Any], seed: int) -> Folds:
-    """Folds by chance, in each of which a class has its share of records, to within one.
-
-    Args:
-        classes: Of each record; of a regression, one for all.
-        seed: Of the chance.
-    """
-    order = np.lexsort((np.random.default_rng(seed).random(len(classes)), classes))
-    folds = np.empty(len(classes), dtype=np.intp)
-    # One after the other, so that two records of a rare class are in two folds.
-    folds[order] = np.arange(len(classes)) % FOLDS
-    return folds
+    records = pd.concat([train, validation])
+    by_part = (np.arange(len(train)), np.arange(len(train), len(records)))
+    if len(records) >= MANY_RECORDS:
+        return [by_part]
+    target = records[contract.target.name].to_numpy()
+    classes = truth(contract, target) if contract.kind.is_classification else np.zeros(len(records), dtype=np.intp)
+    split, groups, times = dependence
+    folds = folds_of(records.index.tolist(), split, FOLDS, seed, groups=groups, times=times, classes=classes)
+    all_classes = len(np.unique(classes))
+    return [each for each in folds if len(np.unique(classes[each[0]])) == all_classes] or [by_part]
 
 
 def hold_out(contract: Contract, records: pd.DataFrame, folds: Folds, answer: Answer) -> HeldOut:
-    """Has every record that has a fold answered by a model of the records outside of it.
+    """Has the records of each fold answered by a model of other records.
 
     Args:
         contract: Says the target.
         records: Those of the training and the validation part.
-        folds: The fold of each.
+        folds: Their folds; no record is answered twice.
         answer: Fits and answers.
     """
-    held = np.flatnonzero(folds != NEVER_HELD_OUT)
-    numbers = np.unique(folds[held])
     scores = np.empty((len(records), len(contract.target.classes) or 1))
-    for number in numbers:
-        inside = folds == number
-        scores[inside] = answer(records[~inside], records[inside])
+    for fitted, asked in folds:
+        scores[asked] = answer(records.iloc[fitted], records.iloc[asked])
+    held = np.sort(np.concatenate([asked for _, asked in folds]))
     answered = records.iloc[held]
     known = truth(contract, answered[contract.target.name].to_numpy())
-    return HeldOut(answered, known, scores[held], len(numbers))
+    return HeldOut(answered, known, scores[held], len(folds))

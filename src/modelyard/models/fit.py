@@ -16,7 +16,7 @@ from modelyard.contract import Calibration, Contract
 from modelyard.models.calibration import calibrated, fit_calibration, prior_correction
 from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
-from modelyard.models.cross_validation import Folds, HeldOut, Scores, choose_folds, hold_out
+from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut, Scores, choose_folds, hold_out
 from modelyard.models.intervals import fit_interval
 from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
 from modelyard.models.plots import importance_plot, plots
@@ -73,7 +73,7 @@ def fit(
     validation: pd.DataFrame,
     test: pd.DataFrame,
     day: date | None = None,
-    folds: Folds | None = None,
+    dependence: Dependence = INDEPENDENT,
 ) -> Fitted:
     """Fits a candidate on the training and the validation part, and judges it on the test part.
 
@@ -86,7 +86,7 @@ def fit(
         validation: The same of the validation part.
         test: The same of the test part.
         day: Of the run, when the use case draws another bootstrap every day.
-        folds: The fold of each record of the training part, then of the validation part; None: as `choose_folds` says.
+        dependence: Which records of the training and the validation part depend on each other.
 
     Raises:
         BadInput: The candidate's estimator cannot be made.
@@ -94,7 +94,7 @@ def fit(
     """
     records = pd.concat([train, validation])
     contract = describe(use_case.contract(), records)
-    folds = choose_folds(contract, train, validation, use_case.seed) if folds is None else folds
+    folds = choose_folds(contract, train, validation, use_case.seed, dependence)
     fitting = Fitting(use_case, candidate, contract, day)
     held = hold_out(contract, records, folds, fitting.answer)
     learnt = fitting.drawn(records)

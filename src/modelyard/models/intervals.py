@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Interval
 from modelyard.errors import StepFailed
-from modelyard.models.cross_validation import HeldOut, spread_evenly
+from modelyard.models.cross_validation import FOLDS, HeldOut
+from modelyard.split import spread_evenly
 
 # By the size of the answer; of fewer records a quantile says little.
 RECORDS_PER_BIN = 50
@@ -61,7 +62,7 @@ def _cross_fitted(
     answers: Values, distances: Values, coverage: float, bins: int, seed: int
 ) -> tuple[int, float, float]:
     """With how many bins, by what usual widths must be multiplied to keep the promise, and the mean interval score."""
-    folds, usual = spread_evenly(np.zeros(len(answers)), seed), np.empty(len(answers))
+    folds, usual = spread_evenly(np.zeros(len(answers)), FOLDS, seed), np.empty(len(answers))
     for fold in np.unique(folds):
         inside = folds == fold
         at, widths = _usual(answers[~inside], distances[~inside], coverage, bins)

@@ -1,6 +1,6 @@
 """On which side the records of a use case are: what they have in common, when they came about, and what follows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from modelyard.sources.records import content_keys
 from modelyard.sources.values import times
 from modelyard.split import Borders, Times, borders_of, parts_in_time, parts_of
 from modelyard.stores import tables
+from modelyard.stores.clean import CleanStore
 from modelyard.usecase import UseCase
 
 
@@ -115,6 +116,23 @@ def times_of(use_case: UseCase, records: pa.Table) -> Times | None:
     read = times(column).values if pa.types.is_string(column.type) else column
     _check_given(use_case, name, pa.table({name: read}))
     return np.asarray(read.to_numpy(zero_copy_only=False), dtype="datetime64[us]")
+
+
+def ordered_sides(
+    use_case: UseCase, clean: CleanStore, snapshot_id: str, keys: Sequence[str]
+) -> tuple[list[str] | None, Times | None]:
+    """Groups and times of some records of a snapshot, as `groups_of` and `times_of` tell them.
+
+    Args:
+        use_case: What the records are of.
+        clean: Where the snapshot is.
+        snapshot_id: Its id.
+        keys: The records' keys, in the order that is wanted.
+    """
+    records = clean.sides(use_case.data_name, snapshot_id, columns_of_split(use_case))
+    places = pc.index_in(pa.array(keys, pa.string()), records["record_key"].combine_chunks())
+    chosen = records.take(places)
+    return groups_of(use_case, chosen), times_of(use_case, chosen)
 
 
 def given_parts(use_case: UseCase, records: pa.Table) -> list[str | None] | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from modelyard.models.cross_validation import Dependence
     from modelyard.models.fit import Fitted
 
 LOGGER = logging.getLogger(__name__)
@@ -191,7 +192,20 @@ def _fit(
             return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day)
     from modelyard.models.fit import fit
 
-    return fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], basis.day)
+    train, validation, test = (parts[part] for part in PARTS)
+    dependence = _dependence(use_case, platform, basis.snapshot_id, [*train.index, *validation.index])
+    return fit(use_case, candidate, train, validation, test, basis.day, dependence)
+
+
+def _dependence(use_case: UseCase, platform: Platform, snapshot_id: str, keys: list[str]) -> "Dependence":
+    """Which of a snapshot's records depend on each other, in the order of some keys."""
+    from modelyard.models.cross_validation import Dependence
+    from modelyard.steps.sides import ordered_sides
+
+    split = use_case.split
+    if not (split.is_grouped or split.time):
+        return Dependence()
+    return Dependence(split, *ordered_sides(use_case, platform.clean, snapshot_id, keys))
 
 
 def _keep(
