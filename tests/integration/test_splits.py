@@ -14,6 +14,8 @@ from sqlalchemy import text
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput, ContractChanged
 from modelyard.local.postgres import Postgres
+from modelyard.models import gate
+from modelyard.models.gate import Evidence, Weighed
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load
@@ -23,7 +25,7 @@ from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.seen import TestPart
 from modelyard.steps.train import train
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import PARTS, Candidate, RecordKey, Split, UseCase
+from modelyard.usecase import PARTS, Candidate, Gate, RecordKey, Split, UseCase
 
 FEATURES = tuple(f"x{number}" for number in range(5))
 TODAY = date(2026, 11, 20)
@@ -266,6 +268,24 @@ def test_a_champion_is_not_judged_by_what_it_has_seen_when_the_split_was_edited(
         tracked.registry.version(use_case.name, 2).tags["split"]
         == '{"split":' + str(Split(seed=1).identity()).replace("'", '"').replace(" ", "") + ',"borders":null}'
     )
+
+
+def test_the_gate_is_told_which_records_depend_on_each_other(
+    tracked: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Evidence] = []
+    weigh = gate.weigh
+
+    def watched(rules: Gate, evidence: Evidence, error_rate: float) -> Weighed:
+        judged.append(evidence)
+        return weigh(rules, evidence, error_rate)
+
+    monkeypatch.setattr(gate, "weigh", watched)
+    use_case = orders(Split(by="customer_id"))
+    looped(use_case, tracked, tmp_path / "orders.csv", of_customers(100))
+    [evidence] = judged
+    assert evidence.clusters is not None
+    assert len(set(evidence.clusters.tolist())) * 5 == len(evidence.clusters) == len(evidence.truth)
 
 
 def test_where_too_few_are_left_the_model_is_refused_and_told_what_helps(tracked: Platform, tmp_path: Path) -> None:
