@@ -192,7 +192,7 @@ def test_a_split_may_be_declared_later_and_taken_back(platform: Platform, tmp_pa
 
 
 def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path) -> None:
-    fixed = Split(time="ordered_on", validation_from="2026-03-01", test_from="2026-03-21")
+    fixed = Split(time="ordered_on", validation_from="2026-03-02", test_from="2026-03-22")
     rows = alone(300)
     for split in (fixed, ROLLING):
         use_case = orders(split)
@@ -201,13 +201,13 @@ def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path)
         for row in rows:
             days.setdefault(found[str(row["order_id"])], set()).add(str(row["ordered_on"]))
         assert max(days["train"]) < min(days["validation"])
-        assert max(days["validation"]) < min(days["test"]) == "2026-03-21"
+        assert max(days["validation"]) < min(days["test"]) == "2026-03-22"
         latest = platform.clean.latest(use_case.name)
         assert latest is not None
         assert latest.borders is not None
         assert latest.borders.model_dump() == {
-            "validation_from": datetime.fromisoformat("2026-03-01"),
-            "test_from": datetime.fromisoformat("2026-03-21"),
+            "validation_from": datetime.fromisoformat("2026-03-02"),
+            "test_from": datetime.fromisoformat("2026-03-22"),
         }
         assert latest.split == split
 
