@@ -112,7 +112,11 @@ def _orders(generator: np.random.Generator) -> tuple[pd.DataFrame, NDArray[np.in
 
 def _wandering(generator: np.random.Generator) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     count = WEEKS + LATER_WEEKS
-    rates = 1 / (1 + np.exp(-np.cumsum(generator.normal(scale=0.5, size=count))))
+    wandered = [0.0]
+    for step in generator.normal(scale=0.6, size=count - 1):
+        # Back to one half in the end: for ever in one class, there would be nothing to measure.
+        wandered.append(0.9 * wandered[-1] + step)
+    rates = 1 / (1 + np.exp(-np.array(wandered)))
     week = np.repeat(np.arange(count), RECORDS_OF_A_WEEK)
     features = generator.normal(size=(len(week), len(NAMES)))
     features[:, 0] = week + generator.uniform(-0.4, 0.4, len(week))

@@ -183,7 +183,10 @@ class Split(Frozen):
 
     def identity(self) -> dict[str, Any]:
         """What decides of the parts, as JSON. What is not used is not in it, so that it never changes for that."""
-        said = self.model_dump(mode="json", exclude={"aliases"})
+        unused = {"aliases"}
+        if self.time:
+            unused |= {"train", "seed"} if self.is_rolling else {"train", "validation", "test", "seed"}
+        said = self.model_dump(mode="json", exclude=unused)
         return {name: value for name, value in said.items() if value is not None and value is not False}
 
 

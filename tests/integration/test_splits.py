@@ -14,6 +14,8 @@ from sqlalchemy import text
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput, ContractChanged
 from modelyard.local.postgres import Postgres
+from modelyard.models import gate
+from modelyard.models.gate import Evidence, Weighed
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load
@@ -23,7 +25,7 @@ from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.seen import TestPart
 from modelyard.steps.train import train
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import PARTS, Candidate, RecordKey, Split, UseCase
+from modelyard.usecase import PARTS, Candidate, Gate, RecordKey, Split, UseCase
 
 FEATURES = tuple(f"x{number}" for number in range(5))
 TODAY = date(2026, 11, 20)
@@ -190,7 +192,7 @@ def test_a_split_may_be_declared_later_and_taken_back(platform: Platform, tmp_pa
 
 
 def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path) -> None:
-    fixed = Split(time="ordered_on", validation_from="2026-03-01", test_from="2026-03-21")
+    fixed = Split(time="ordered_on", validation_from="2026-03-02", test_from="2026-03-22")
     rows = alone(300)
     for split in (fixed, ROLLING):
         use_case = orders(split)
@@ -199,13 +201,13 @@ def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path)
         for row in rows:
             days.setdefault(found[str(row["order_id"])], set()).add(str(row["ordered_on"]))
         assert max(days["train"]) < min(days["validation"])
-        assert max(days["validation"]) < min(days["test"]) == "2026-03-21"
+        assert max(days["validation"]) < min(days["test"]) == "2026-03-22"
         latest = platform.clean.latest(use_case.name)
         assert latest is not None
         assert latest.borders is not None
         assert latest.borders.model_dump() == {
-            "validation_from": datetime.fromisoformat("2026-03-01"),
-            "test_from": datetime.fromisoformat("2026-03-21"),
+            "validation_from": datetime.fromisoformat("2026-03-02"),
+            "test_from": datetime.fromisoformat("2026-03-22"),
         }
         assert latest.split == split
 
@@ -217,12 +219,12 @@ def test_rolled_on_records_go_one_way_and_groups_stay_whole(platform: Platform, 
     before: dict[str, str] = {}
     for count in (500, 700, 1000):
         found = parted(use_case, platform, tmp_path / f"{count}.csv", rows[:count])
-        assert all(key in found and order[found[key]] >= order[part] for key, part in before.items())
+        assert all(order[found[key]] >= order[part] for key, part in before.items() if key in found)
         together = {(row["customer_id"], found[str(row["order_id"])]) for row in rows if row["order_id"] in found}
         assert len({customer for customer, _ in together}) == len(together)
         days = {part: [row["ordered_on"] for row in rows if found.get(str(row["order_id"])) == part] for part in order}
         assert max(map(str, days["train"])) < min(map(str, days["test"]))
-        before = found
+        before |= found
 
 
 def test_equal_records_stand_together_where_the_split_goes_by_content(platform: Platform, tmp_path: Path) -> None:
@@ -266,6 +268,24 @@ def test_a_champion_is_not_judged_by_what_it_has_seen_when_the_split_was_edited(
         tracked.registry.version(use_case.name, 2).tags["split"]
         == '{"split":' + str(Split(seed=1).identity()).replace("'", '"').replace(" ", "") + ',"borders":null}'
     )
+
+
+def test_the_gate_is_told_which_records_depend_on_each_other(
+    tracked: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Evidence] = []
+    weigh = gate.weigh
+
+    def watched(rules: Gate, evidence: Evidence, error_rate: float) -> Weighed:
+        judged.append(evidence)
+        return weigh(rules, evidence, error_rate)
+
+    monkeypatch.setattr(gate, "weigh", watched)
+    use_case = orders(Split(by="customer_id"))
+    looped(use_case, tracked, tmp_path / "orders.csv", of_customers(100))
+    [evidence] = judged
+    assert evidence.clusters is not None
+    assert len(set(evidence.clusters.tolist())) * 5 == len(evidence.clusters) == len(evidence.truth)
 
 
 def test_where_too_few_are_left_the_model_is_refused_and_told_what_helps(tracked: Platform, tmp_path: Path) -> None:

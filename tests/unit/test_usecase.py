@@ -100,6 +100,9 @@ def test_what_a_split_does_not_use_is_not_part_of_what_it_is() -> None:
     # Snapshots are called by it: those that are there must be found again.
     assert Split().identity() == {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 0}
     assert Split(by="c", aliases={"c": ("C!",)}).identity() == Split().identity() | {"by": "c"}
+    fixed = Split(time="t", validation_from="2026-01-01", test_from="2026-02-01")
+    for split in (Split(), Split(by_content=True), Split(by="c", time="t", validation="1d", test="2w"), fixed):
+        assert Split.model_validate(split.identity()) == split
 
 
 def test_an_unknown_candidate_is_told_with_those_there_are() -> None:

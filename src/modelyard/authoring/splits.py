@@ -34,10 +34,11 @@ RECORDS_OF_A_GROUP = 1.5
 # So many other columns must say the same in all records of a group, beyond chance.
 SAME_COLUMNS = 2
 SAME = 0.9
-# Of simulated tables, none without copies has more than 50 times as many pairs as by chance.
-BEYOND_CHANCE = 60
+# `python -m benchmarks.copies`: of tables without copies none has so many times as many pairs as by chance.
+BEYOND_CHANCE = 100
 FEWEST_PAIRS = 10
 FEWEST_COPIES = 0.01
+SMALLEST = 1e-12
 # A table whose records are of fewer days says little of days to come.
 FEWEST_DAYS = 10
 VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
@@ -101,22 +102,36 @@ def has_copies(columns: Sequence[Codes]) -> bool:
     Args:
         columns: A number for each record that stands for its value, of each column.
     """
-    if not columns or len(columns[0]) < FEWEST_PAIRS:
-        return False
+    return beyond_chance(columns) > BEYOND_CHANCE
+
+
+def beyond_chance(columns: Sequence[Codes]) -> float:
+    """How many times as many pairs of records are equal as by chance; 0: there are too few of them to say.
+
+    Args:
+        columns: A number for each record that stands for its value, of each column.
+    """
+    if not columns:
+        return 0.0
     hashes = _hashed(columns)
-    whole = np.sum(hashes, axis=0)
-    _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+    rest = np.sum(hashes, axis=0)
+    _, first, counts = np.unique(rest, return_index=True, return_counts=True)
     equal = _pairs(counts)
-    if equal < FEWEST_PAIRS or counts[counts > 1].sum() < FEWEST_COPIES * len(whole):
-        return False
-    chances = [_pairs(np.bincount(column[first])) / max(_pairs(np.array([len(first)])), 1) for column in columns]
-    rest = whole.copy()
+    if equal < FEWEST_PAIRS or counts[counts > 1].sum() < FEWEST_COPIES * len(rest):
+        return 0.0
+    chances = [_chance(column[first]) for column in columns]
     for place in np.argsort(chances, kind="stable"):
         rest -= hashes[place]
         others = _pairs(np.unique(rest, return_counts=True)[1]) - equal
         if others > 0:
-            return bool(equal * (1 - chances[place]) > BEYOND_CHANCE * others * chances[place])
-    return True
+            expected = others * chances[place] / max(1 - chances[place], SMALLEST)
+            return equal / max(expected, SMALLEST)
+    return math.inf
+
+
+def _chance(codes: Codes) -> float:
+    """With which chance two records have the same value."""
+    return _pairs(np.bincount(codes)) / max(_pairs(np.array([len(codes)])), 1)
 
 
 def _group(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> Column | None:
@@ -146,7 +161,7 @@ def _is_same(groups: Codes, codes: Codes) -> bool:
     """Whether a column says the same in nearly all records of a group, and not in all records."""
     within = _pairs(np.bincount(groups))
     both = _pairs(np.unique(np.column_stack([groups, codes]), axis=0, return_counts=True)[1])
-    chance = _pairs(np.bincount(codes)) / _pairs(np.array([len(codes)]))
+    chance = _chance(codes)
     return within > 0 and chance < 1 and (both / within - chance) / (1 - chance) >= SAME
 
 

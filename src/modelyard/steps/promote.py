@@ -1,7 +1,7 @@
 """Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
     from modelyard.models.gate import Answers, Evidence, Judgement
-    from modelyard.steps.seen import TestPart
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -257,8 +256,6 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> Judged:
-    import numpy as np
-
     from modelyard.models.gate import Answers, judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
@@ -273,29 +270,25 @@ def _judge_with(
     contract, target = answers.contract, answers.contract.target.name
     agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
     in_production = _in_production(use_case, platform, champion)
+    compared = [challenger, *([champion] if in_production and champion else [])]
 
-    def objections_to_records(unseen: "NDArray[np.bool_]") -> list[str]:
-        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()[unseen])
+    def too_few(versions: Sequence[int]) -> list[str]:
+        left = test[target].to_numpy()[part.unseen_by(versions)]
+        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), left)
 
     objections = [
-        *objections_to_records(np.ones(len(test), dtype=bool)),
+        *too_few([]),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
-    ]
-    unseen = part.unseen_by(challenger)
-    if not objections and objections_to_records(unseen):
-        objections = [f"version {challenger} was trained on records that are for the test now: train again"]
-    if in_production and champion:
-        unseen &= part.unseen_by(champion)
-    if not objections and (too_few := objections_to_records(unseen)):
-        objections = [_nothing_left(challenger, champion, too_few)]
+    ] or _objections_to_seen(compared, too_few)
     if objections:
         return Judged(refuse(objections, agreement, len(test)))
-    reference = find_reference(use_case, platform, contract, _unless_seen(part, unseen, objections_to_records))
+    reference = find_reference(
+        use_case, platform, contract, lambda version: _seen_by_best([*compared, version], too_few)
+    )
     other = None if reference.version in (challenger, champion) else reference.model
-    if other and reference.version:
-        unseen &= part.unseen_by(reference.version)
+    unseen = part.unseen_by([*compared, *([reference.version] if other and reference.version else [])])
     look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test), part.rolling)
     evidence = _evidence(
         answers,
@@ -310,28 +303,27 @@ def _judge_with(
     return Judged(judgement, look, reference, _notes_on_records(unseen))
 
 
-def _unless_seen(
-    part: "TestPart",
-    unseen: "NDArray[np.bool_]",
-    objections_to_records: "Callable[[NDArray[np.bool_]], list[str]]",
-) -> "Callable[[int], str]":
-    """Why the best version cannot be compared with by what is left of the test part; empty: it can."""
-
-    def objection(version: int) -> str:
-        too_few = objections_to_records(unseen & part.unseen_by(version))
-        return f"it was trained on test records, and of the others there are {too_few[0]}" if too_few else ""
-
-    return objection
-
-
-def _nothing_left(challenger: int, champion: int | None, too_few: list[str]) -> str:
-    """Why two models cannot be compared by what neither has seen, and what to do."""
-    return (
-        f"of the test records that neither version {challenger} nor version {champion} in production was trained on, "
-        f"directly or by others of their group or time, there are {'; '.join(too_few)}. The split has changed, so that "
-        "only records that come later can show which is better: load more, or replace production without proof by "
-        "`modelyard promote --force --reason TEXT`"
+def _objections_to_seen(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> list[str]:
+    """Why models cannot be judged by those test records that none has seen, and what to do."""
+    challenger, *champion = compared
+    if too_few([challenger]):
+        return [f"version {challenger} was trained on records that are for the test now: train again"]
+    left = too_few(compared)
+    if not left:
+        return []
+    sentence = (
+        f"of the test records that neither version {challenger} nor version {champion[0]} in production was trained "
+        f"on, directly or by others of their group or time, there are {'; '.join(left)}. The split has changed, so "
+        "that only records that come later can show which is better: load more, or replace production without proof "
+        "by `modelyard promote --force --reason TEXT`"
     )
+    return [sentence]
+
+
+def _seen_by_best(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> str:
+    """Why the best version cannot be compared with, as it has seen too many test records; empty: it can."""
+    left = too_few(compared)
+    return f"it was trained on test records, and of the others there are {left[0]}" if left else ""
 
 
 def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:

@@ -5,6 +5,7 @@ records that are for the test now. What it was trained on is in its own snapshot
 is needed. If that is gone all the same, the version's word for how it was parted is enough where nothing has changed.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +46,7 @@ class TestPart:
         records = platform.clean.sides(use_case.data_name, snapshot_id, columns_of_split(parted))
         groups = groups_of(parted, records)
         self._use_case, self._platform, self._snapshot = parted, platform, snapshot
+        self._unseen: dict[int, NDArray[np.bool_]] = {}
         self._keys = records["record_key"].combine_chunks()
         self._is_test = pc.equal(records["part"], "test").to_numpy()
         self._groups = None if groups is None else numbered(groups)
@@ -63,20 +65,28 @@ class TestPart:
         times = self._times[self._is_test]
         return times.min().item(), times.max().item()
 
-    def unseen_by(self, number: int) -> NDArray[np.bool_]:
-        """Which records a version was not trained or chosen by, nor on any that they stand together with.
+    def unseen_by(self, versions: Sequence[int]) -> NDArray[np.bool_]:
+        """Which records none of some versions was trained or chosen by, nor by any that they stand together with.
 
-        By time, these are the records that are newer than all that it was trained on.
+        By time, these are the records that are newer than all that the versions were trained on.
 
         Args:
-            number: The version.
+            versions: Their numbers.
         """
+        unseen = np.ones(int(self._is_test.sum()), dtype=bool)
+        for number in versions:
+            if number not in self._unseen:
+                self._unseen[number] = ~self._seen_by(number)[self._is_test]
+            unseen &= self._unseen[number]
+        return unseen
+
+    def _seen_by(self, number: int) -> NDArray[np.bool_]:
         version = self._platform.registry.version(self._use_case.name, number)
-        if version.tags.get("snapshot_id") == self._snapshot.snapshot_id and self._is_of_these_records(version):
-            return np.ones(int(self._is_test.sum()), dtype=bool)
-        theirs = self._platform.clean.find(self._data_name(version), version.tags.get("snapshot_id", ""))
-        seen = self._seen_by_its_word(version) if theirs is None else self._seen_with(theirs, self._data_name(version))
-        return np.asarray(~seen[self._is_test])
+        snapshot_id = version.tags.get("snapshot_id", "")
+        if snapshot_id == self._snapshot.snapshot_id and self._is_of_these_records(version):
+            return np.asarray(~self._is_test)
+        theirs = self._platform.clean.find(self._data_name(version), snapshot_id)
+        return self._seen_by_its_word(version) if theirs is None else self._seen_with(theirs, self._data_name(version))
 
     def _seen_with(self, theirs: Snapshot, data_name: str) -> NDArray[np.bool_]:
         records = self._platform.clean.sides(data_name, theirs.snapshot_id)
