@@ -149,9 +149,9 @@ def _check_records(table: Table, question: Question) -> None:
 def _later_files_in_words(draft: Draft) -> str:
     if draft.equal_records:
         return (
-            f"{draft.equal_records} of {draft.table.sample.num_rows} records are equal to another one: a later file is the "
-            'whole of them again if it holds all that are there, else other records (records="whole" or "other" says so '
-            "of every file)."
+            f"{draft.equal_records} of {draft.table.sample.num_rows} records are equal to another one: a later file is "
+            'the whole of them again if it holds all that are there, else other records (records="whole" or "other" '
+            "says so of every file)."
         )
     return 'No two are equal: one of a later file that is equal to one that is there is the same (records="whole").'
 
