@@ -173,3 +173,14 @@ def test_a_profile_has_the_candidates_and_features_of_its_use_case() -> None:
         with_profile(SMALL.model_copy(update={"features": find_use_case("loan_approval").features[:1]}))
     with pytest.raises(ValidationError, match="no profile large that could be the sample"):
         with_profile(SMALL, sample="large")
+
+
+def test_what_a_later_file_is_can_only_be_said_where_there_is_no_key() -> None:
+    loans, pictures = (dict(find_use_case(name)) for name in ("loan_approval", "skin_cancer"))
+    assert UseCase(**{**loans, "key": None, "records": "other"}).is_keyless
+    with pytest.raises(ValidationError, match="records is for tables without a key: id is the key"):
+        UseCase(**{**loans, "records": "other"})
+    with pytest.raises(
+        ValidationError, match="records is for tables without a key: pictures are known by their content"
+    ):
+        UseCase(**{**pictures, "records": "whole"})
