@@ -28,15 +28,17 @@ class Goal(NamedTuple):
 
     def __str__(self) -> str:
         """The goal in words; empty where there is none."""
+        if self.least is not None and self.most is not None:
+            return f"{self.least:g} to {self.most:g}"
         if self.least is not None:
             return f"at least {self.least:g}"
         return "" if self.most is None else f"at most {self.most:g}"
 
     def is_reached(self, value: float) -> bool | None:
         """Whether a value reaches the goal; None: there is no goal."""
-        if self.least is not None:
-            return value >= self.least
-        return None if self.most is None else value <= self.most
+        if self.least is None and self.most is None:
+            return None
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
 GOALS = (
@@ -68,6 +70,10 @@ GOALS = (
         "split_honest_groups", "ROC AUC by new customers: measured minus true, 40 draws, split by customer", most=0.02
     ),
     Goal("split_honest_weeks", "ROC AUC in the next weeks: measured minus true, 40 draws, split by time", most=0.02),
+    Goal("calibration_error", "calibration error beyond chance on public tables, median", most=0.01),
+    Goal("calibration_error_worst", "the same, of the worst table", most=0.03),
+    Goal("interval_coverage", "truth inside of intervals of 90 %, mean over public tables", least=0.885, most=0.92),
+    Goal("interval_width_over_mapie", "width of these intervals ÷ MAPIE's CV+ on the same model", most=1.05),
     Goal("credit_risk_seconds", "load, preprocess and train 150 000 borrowers, s", most=60),
     Goal("loop_seconds", "the loop from trigger to served on a warm machine, s", most=60),
     Goal("durable_over_mlflow_serve", "durable `/predict` ÷ `mlflow models serve`, 16 connections", least=75),

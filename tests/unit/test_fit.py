@@ -152,9 +152,8 @@ def test_the_threshold_differs_little_from_one_training_to_the_next() -> None:
         contract, _ = decide(case, fitting.contract, hold_out(fitting.contract, parts, folds, fitting.answer), None)
         scores = fitting.answer(parts, test)[:, 1]
         shares.append(np.mean(scores >= contract.threshold))
-        threshold = best_f1_threshold(
-            (validation["answer"] == "approved").to_numpy(), fitting.answer(train, validation)[:, 1]
-        )
+        positive = (validation["answer"] == "approved").to_numpy()
+        threshold = best_f1_threshold(positive, fitting.answer(train, validation)[:, 1])
         before.append(np.mean(scores >= threshold))
     assert np.std(shares) < 0.6 * np.std(before)
 

@@ -29,7 +29,7 @@ def interval(pair: Pair, coverage: float = 0.9) -> Interval:
 
 def inside(found: Interval, pair: Pair) -> np.ndarray:
     truth, said = pair
-    return np.abs(truth - said) <= found.half_widths_of(said)
+    return np.asarray(np.abs(truth - said) <= found.half_widths_of(said))
 
 
 @pytest.mark.parametrize("growing", [False, True])

@@ -6,6 +6,8 @@ from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.errors import StepFailed
 from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
 
+OF_PROBABILITIES = ("log_loss", "brier_score", "calibration_error")
+
 
 def contract(kind: TaskKind, *classes: str | int) -> Contract:
     feature = Feature(name="size", type=FeatureType.NUMBER)
@@ -37,9 +39,13 @@ def test_a_label_that_is_no_class_is_named() -> None:
 
 def test_a_perfect_model_has_perfect_metrics() -> None:
     binary = evaluate(contract(TaskKind.BINARY, 0, 1), np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.1, 0.9], [0, 1]]))
-    assert set(binary.values()) == {1.0}
+    assert {value for name, value in binary.items() if not name.startswith(OF_PROBABILITIES)} == {1.0}
+    assert binary["brier_score"] == pytest.approx((0.01 + 0.01 + 0) / 3)
+    assert binary["log_loss"] == pytest.approx(-2 * np.log(0.9) / 3)
+    assert binary["log_loss_low"] < binary["log_loss"] < binary["log_loss_high"]
     three = evaluate(contract(TaskKind.MULTICLASS, "a", "b", "c"), np.array([0, 1, 2]), np.eye(3))
-    assert set(three.values()) == {1.0}
+    assert {value for name, value in three.items() if not name.startswith(OF_PROBABILITIES)} == {1.0}
+    assert {value for name, value in three.items() if name.startswith(OF_PROBABILITIES)} == {0.0}
     values = evaluate(contract(TaskKind.REGRESSION), np.array([1.0, 2.0]), np.array([[1.0], [2.0]]))
     assert values == {"r2": 1.0, "mean_absolute_error": 0.0, "root_mean_squared_error": 0.0}
 

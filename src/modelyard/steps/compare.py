@@ -1,6 +1,8 @@
 """Chooses the best of the candidates by answers to records that they were not fitted on; it becomes the challenger."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from modelyard.contract import Frozen
 from modelyard.errors import Refused
@@ -13,6 +15,21 @@ LOGGER = logging.getLogger(__name__)
 
 # Times the lowest of all candidates.
 MOST_LOG_LOSS = 1.01
+
+
+class Tried(Protocol):
+    """A candidate that was fitted, and how it did on records that it was not fitted on."""
+
+    @property
+    def primary_metric(self) -> str:
+        """What it is compared by."""
+
+    @property
+    def validation(self) -> Mapping[str, float]:
+        """Its metrics on these records."""
+
+
+Some = TypeVar("Some", bound=Tried)
 
 
 class CompareResult(Frozen):
@@ -56,7 +73,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     possible = [each for each in trained if each.compiled_agrees]
     if not possible:
         raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
-    best = max(_with_good_probabilities(possible), key=lambda each: each.validation[each.primary_metric])
+    best = best_of(possible)
     before = {version.number for version in platform.registry.versions(use_case.name)}
     version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best, platform))
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
@@ -78,14 +95,15 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     )
 
 
-def _with_good_probabilities(trained: list[TrainResult]) -> list[TrainResult]:
-    """Those whose log loss is near the lowest: who ranks best by a hair should not say much worse probabilities.
+def best_of(tried: Sequence[Some]) -> Some:
+    """The one with the best primary metric of those whose log loss is near the lowest.
 
-    Regressions have none, nor have results of former releases.
+    Who ranks best by a hair should not say worse probabilities. Regressions have none, nor have results of former
+    releases.
     """
-    losses = [each.validation.get("log_loss", 0.0) for each in trained]
-    most = MOST_LOG_LOSS * min(losses)
-    return [each for each, loss in zip(trained, losses, strict=True) if loss <= most]
+    losses = [each.validation.get("log_loss", 0.0) for each in tried]
+    near = [each for each, loss in zip(tried, losses, strict=True) if loss <= MOST_LOG_LOSS * min(losses)]
+    return max(near, key=lambda each: each.validation[each.primary_metric])
 
 
 def _disagreement(trained: TrainResult) -> str:
