@@ -8,7 +8,7 @@ from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores, fitted_scores
 from modelyard.models.fit import Fitted, fit, pictures
-from modelyard.models.metrics import best_f1_threshold, primary_metric
+from modelyard.models.metrics import choose_threshold
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, UseCase
@@ -95,7 +95,7 @@ def test_the_compiled_model_is_the_fitted_one(kind: TaskKind, candidate: str) ->
 
 def test_a_model_beats_the_dummy(kind: TaskKind) -> None:
     model = fitted(kind, "boosting")
-    metric = primary_metric(model.contract)
+    metric = use_case(kind).objective.metric
     assert model.test[metric] > model.baseline[metric] + 0.2
 
 
@@ -129,7 +129,7 @@ def test_the_threshold_is_the_best_one_of_the_validation_part() -> None:
     of, wanted = model.contract, []
     for part in (validation, test):
         scores = fitted_scores(model.pipeline, of, part)[:, 1]
-        wanted.append(best_f1_threshold((part["answer"] == "approved").to_numpy(), scores))
+        wanted.append(choose_threshold(case.objective, (part["answer"] == "approved").to_numpy(), scores))
     assert of.threshold == wanted[0] != wanted[1]
 
 
@@ -142,7 +142,9 @@ def test_only_what_is_fitted_is_undersampled() -> None:
     assert model.records == 2 * (train["answer"] == "approved").sum() < len(train) / 4
     assert {feature.seen.count for feature in model.contract.features if feature.seen} == {len(train)}
     scores = fitted_scores(model.pipeline, model.contract, validation)[:, 1]
-    assert model.contract.threshold == best_f1_threshold((validation["answer"] == "approved").to_numpy(), scores)
+    assert model.contract.threshold == choose_threshold(
+        case.objective, (validation["answer"] == "approved").to_numpy(), scores
+    )
     assert model.agreement.records == len(model.test_scores) == len(test)
     share = (test["answer"] == "approved").mean()
     assert model.baseline["average_precision"] == pytest.approx(share)

@@ -15,11 +15,12 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Contract
 from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
-from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
+from modelyard.models.metrics import choose_threshold, evaluate, truth
 from modelyard.models.plots import importance_plot, plots
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import make_dummy, make_pipeline
+from modelyard.objective import Objective
 from modelyard.usecase import Candidate, UseCase
 
 # Enough to tell two models apart, few enough to read.
@@ -54,11 +55,6 @@ class Fitted:
     test_scores: NDArray[np.floating[Any]]
     history: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
-    @property
-    def primary_metric(self) -> str:
-        """The name of the metric that models of this kind are compared by."""
-        return primary_metric(self.contract)
-
 
 def fit(
     use_case: UseCase,
@@ -86,7 +82,7 @@ def fit(
     pipeline = make_pipeline(candidate, contract, use_case.seed)
     learnt = drawn(use_case, candidate, contract, train, day)
     pipeline.fit(learnt[contract.names], learnt[contract.target.name])
-    contract = _with_threshold(contract, pipeline, validation)
+    contract = _with_threshold(use_case.objective, contract, pipeline, validation)
     scores = fitted_scores(pipeline, contract, test)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
@@ -99,9 +95,9 @@ def fit(
         records=len(learnt),
         files=files,
         agreement=compare_scores(contract, scores, compiled_scores(files, test)),
-        validation=_evaluate(contract, validation, fitted_scores(pipeline, contract, validation)),
-        test=_evaluate(contract, test, scores),
-        baseline=_evaluate(contract, test, dummy_scores(contract, train, test)),
+        validation=_evaluate(use_case, contract, validation, fitted_scores(pipeline, contract, validation)),
+        test=_evaluate(use_case, contract, test, scores),
+        baseline=_evaluate(use_case, contract, test, dummy_scores(contract, train, test, use_case.objective)),
         test_scores=scores,
     )
 
@@ -117,9 +113,11 @@ def drawn(
     return train
 
 
-def dummy_scores(contract: Contract, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.floating[Any]]:
+def dummy_scores(
+    contract: Contract, train: pd.DataFrame, test: pd.DataFrame, objective: Objective
+) -> NDArray[np.floating[Any]]:
     """What a model that looks at no feature says of the test part."""
-    dummy = make_dummy(contract.kind)
+    dummy = make_dummy(objective)
     dummy.fit(train[contract.names], train[contract.target.name])
     return fitted_scores(dummy, contract, test)
 
@@ -145,16 +143,18 @@ def pictures(fitted: Fitted, test: pd.DataFrame, seed: int) -> dict[str, Figure]
     return {**shown, "feature_importance": importance_plot(fitted.contract, fitted.pipeline, test, seed)}
 
 
-def _evaluate(contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]) -> dict[str, float]:
-    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores)
+def _evaluate(
+    use_case: UseCase, contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]
+) -> dict[str, float]:
+    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores, use_case.objective)
 
 
-def _with_threshold(contract: Contract, pipeline: Pipeline, validation: pd.DataFrame) -> Contract:
+def _with_threshold(objective: Objective, contract: Contract, pipeline: Pipeline, validation: pd.DataFrame) -> Contract:
     if len(contract.target.classes) != 2:
         return contract
     positive = truth(contract, validation[contract.target.name].to_numpy()) == 1
     probability = fitted_scores(pipeline, contract, validation)[:, 1]
-    return contract.model_copy(update={"threshold": best_f1_threshold(positive, probability)})
+    return contract.model_copy(update={"threshold": choose_threshold(objective, positive, probability)})
 
 
 def _example(contract: Contract, pipeline: Pipeline, train: pd.DataFrame) -> Example:

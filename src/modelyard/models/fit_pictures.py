@@ -15,10 +15,11 @@ from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, E
 from modelyard.models.fit import Fitted, drawn, dummy_scores, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
-from modelyard.models.metrics import best_f1_threshold, evaluate, truth
+from modelyard.models.metrics import choose_threshold, evaluate, truth
 from modelyard.models.networks import Network, Part, Scores, fit_network, network_scores
 from modelyard.models.plots import learning_curves, plots
 from modelyard.models.seen import numbers_seen
+from modelyard.objective import Objective
 from modelyard.pictures import to_base64
 from modelyard.usecase import Candidate, UseCase
 
@@ -55,7 +56,8 @@ def fit_pictures(
     learnt = _part(contract, drawn(use_case, candidate, contract, parts["train"], day), source)
     fitted = fit_network(candidate, contract, learnt, pictures["validation"], use_case.seed, weights)
     scores = {part: network_scores(fitted.model, pictures[part], _classes(contract)) for part in ("validation", "test")}
-    contract = _described(contract, pictures["train"], pictures["validation"], scores["validation"])
+    contract = _described(use_case.objective, contract, pictures["train"], pictures["validation"], scores["validation"])
+    dummy = dummy_scores(contract, parts["train"], parts["test"], use_case.objective)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_network(fitted.model, contract),
@@ -68,9 +70,10 @@ def fit_pictures(
         records=len(learnt.keys),
         files=files,
         agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
-        validation=evaluate(contract, pictures["validation"].classes, scores["validation"]) | fitted.metrics,
-        test=evaluate(contract, pictures["test"].classes, scores["test"]),
-        baseline=evaluate(contract, pictures["test"].classes, dummy_scores(contract, parts["train"], parts["test"])),
+        validation=evaluate(contract, pictures["validation"].classes, scores["validation"], use_case.objective)
+        | fitted.metrics,
+        test=evaluate(contract, pictures["test"].classes, scores["test"], use_case.objective),
+        baseline=evaluate(contract, pictures["test"].classes, dummy, use_case.objective),
         test_scores=scores["test"],
         history=fitted.history,
     )
@@ -92,14 +95,14 @@ def _classes(contract: Contract) -> int:
     return len(contract.target.classes)
 
 
-def _described(contract: Contract, train: Part, validation: Part, scores: Scores) -> Contract:
+def _described(objective: Objective, contract: Contract, train: Part, validation: Part, scores: Scores) -> Contract:
     """The contract with the brightness of the training part, an example from it, and a threshold."""
     feature = contract.features[0].name
     example = {feature: to_base64(train.source.pixels(train.keys[:1])[0])}
     described = contract.with_seen({feature: _brightness(train)}, example)
     if _classes(contract) != 2:
         return described
-    threshold = best_f1_threshold(validation.classes == 1, scores[:, 1])
+    threshold = choose_threshold(objective, validation.classes == 1, scores[:, 1])
     return described.model_copy(update={"threshold": threshold})
 
 

@@ -12,9 +12,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelyard.contract import Contract, Seen, TaskKind
+from modelyard.contract import Contract, Seen
 from modelyard.errors import BadInput
 from modelyard.models.derive import derived_features
+from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
 from modelyard.usecase import Candidate
 
 FINAL_STEP = "model"
@@ -48,9 +49,13 @@ def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeli
     return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
 
 
-def make_dummy(kind: TaskKind) -> BaseEstimator:
-    """An unfitted model that looks at no feature: what any real one must beat."""
-    return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
+def make_dummy(objective: Objective) -> BaseEstimator:
+    """An unfitted model that looks at no feature: what any real one must beat. By the metric, none such does better."""
+    if objective.kind.is_classification:
+        return DummyClassifier(strategy="prior")
+    if objective.metric not in QUANTILE_METRICS:
+        return DummyRegressor(strategy="mean")
+    return DummyRegressor(strategy="quantile", quantile=objective.quantile or MEDIAN)
 
 
 def _encoder(contract: Contract) -> OneHotEncoder:

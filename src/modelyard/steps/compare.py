@@ -4,6 +4,7 @@ import logging
 
 from modelyard.contract import Frozen
 from modelyard.errors import Refused
+from modelyard.objective import error_left
 from modelyard.steps.platform import Platform
 from modelyard.steps.train import TrainResult
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
@@ -53,7 +54,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     possible = [each for each in trained if each.compiled_agrees]
     if not possible:
         raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
-    best = max(possible, key=lambda each: each.validation[each.primary_metric])
+    best = min(possible, key=lambda each: error_left(each.primary_metric, each.validation[each.primary_metric]))
     before = {version.number for version in platform.registry.versions(use_case.name)}
     version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best))
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version

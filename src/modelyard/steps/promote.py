@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
+from modelyard.objective import Objective
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
 from modelyard.steps.reference import Reference, find_reference
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
-    from modelyard.models.gate import Answers, Evidence, Judgement
+    from modelyard.models.evidence import Answers, Evidence
+    from modelyard.models.gate import Judgement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -35,12 +37,16 @@ class JudgedBy(Frozen):
     Attributes:
         snapshot_id: The snapshot whose test part they answered.
         gate: What the gate wants.
+        objective: What the models are to be good at.
+        slices: By which columns models are judged apart.
         approval: Who has the last word.
         release: The version of this package, as another one may judge otherwise.
     """
 
     snapshot_id: str
     gate: Gate
+    objective: Objective
+    slices: tuple[str, ...]
     approval: str
     release: str
 
@@ -63,10 +69,18 @@ class Judged(NamedTuple):
         """What else is to be known, a sentence each."""
         return (*self.reference.notes, *self.judgement.notes)
 
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was compared and found, a line each."""
+        from modelyard.models.findings import lines
+
+        return lines(self.judgement)
+
     def numbers(self) -> dict[str, Any]:
         """What the verdict follows from, as it is kept."""
         return self.judgement.model_dump(mode="json", exclude={"reasons"}) | {
             "notes": list(self.notes),
+            "findings": list(self.findings),
             "look": self.look and self.look.model_dump(mode="json"),
             "reference_version": self.reference.version,
         }
@@ -87,6 +101,7 @@ class PromoteResult(Frozen):
         reference_version: The best version ever promoted before this one.
         reference: Its metrics on the same records, where it is not the version in production.
         notes: What else is to be known of the judgement, a sentence each.
+        findings: What was compared and found, a line each.
         judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
     """
 
@@ -101,6 +116,7 @@ class PromoteResult(Frozen):
     reference_version: int | None = None
     reference: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
     judged: bool = True
 
     def refusal(self, use_case: str) -> str | None:
@@ -156,7 +172,9 @@ def promote(
         reference_version=judged.reference.version,
         reference=judgement.reference,
         notes=judged.notes,
+        findings=judged.findings,
     )
+    platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
     _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
     return result
 
@@ -214,6 +232,8 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
     return JudgedBy(
         snapshot_id=snapshot.snapshot_id,
         gate=use_case.gate,
+        objective=use_case.objective,
+        slices=use_case.slices,
         approval=use_case.approval,
         release=metadata.version("modelyard"),
     )
@@ -241,6 +261,7 @@ def _said_before(
         reference_version=kept.numbers.get("reference_version"),
         reference=kept.numbers.get("reference"),
         notes=tuple(kept.numbers.get("notes", ())),
+        findings=tuple(kept.numbers.get("findings", ())),
         judged=False,
     )
 
@@ -253,7 +274,8 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> Judged:
-    from modelyard.models.gate import Answers, judge, objections_to_data, refuse
+    from modelyard.models.evidence import Answers
+    from modelyard.models.gate import judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
 
@@ -277,6 +299,7 @@ def _judge_with(
     other = None if reference.version in (challenger, champion) else reference.model
     look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test))
     evidence = _evidence(
+        use_case,
         answers,
         train,
         test,
@@ -288,6 +311,7 @@ def _judge_with(
 
 
 def _evidence(
+    use_case: UseCase,
     model: "Answers",
     train: "pd.DataFrame",
     test: "pd.DataFrame",
@@ -295,17 +319,20 @@ def _evidence(
     champion: "Answers | None",
     reference: "Answers | None",
 ) -> "Evidence":
+    from modelyard.models.evidence import Answers, Evidence
     from modelyard.models.fit import dummy_scores
-    from modelyard.models.gate import Answers, Evidence
     from modelyard.models.metrics import truth
+    from modelyard.models.slices import slice_values
 
     contract = model.contract
     return Evidence(
         truth=truth(contract, test[contract.target.name].to_numpy()),
         model=model,
-        baseline=Answers(contract, dummy_scores(contract, train, test)),
+        baseline=Answers(contract, dummy_scores(contract, train, test, use_case.objective)),
         champion=champion,
         reference=reference,
+        objective=use_case.objective,
+        slices={name: slice_values(contract, name, test) for name in use_case.slices},
     )
 
 
@@ -380,8 +407,17 @@ def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers:
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
     platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
     LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
-    for note in result.notes:
-        LOGGER.info("%s version %d: %s", name, result.version, note)
+    for line in (*result.findings, *result.notes):
+        LOGGER.info("%s version %d: %s", name, result.version, line)
+
+
+def _metrics_of_slices(judgement: "Judgement") -> dict[str, float]:
+    """The metrics of each slice as MLflow keeps them: `slice.region=north.roc_auc` and so on."""
+    found: dict[str, float] = {}
+    for each in judgement.guards.slices if judgement.guards else ():
+        values = {"": each.model, "_low": each.low, "_high": each.high}
+        found |= {f"slice.{each.part}.{each.metric}{end}": value for end, value in values.items()}
+    return found
 
 
 def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:
