@@ -124,7 +124,7 @@ def _measured(table: PublicTable, seed: int) -> dict[str, float]:
     labels = parts_of(records.index.tolist(), split)
     parts = {part: records[labels == part] for part in PARTS}
     fitted = [fit(use_case, each, *parts.values()) for each in use_case.candidates]
-    best = best_of(fitted)
+    best = best_of(use_case.objective.metric, fitted)
     if use_case.kind.is_classification:
         return _of_probabilities(best, parts["test"])
     return _of_intervals(use_case, use_case.candidates[fitted.index(best)], best, parts)

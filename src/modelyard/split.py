@@ -136,7 +136,7 @@ def folds_of(
     *,
     groups: Sequence[str] | None = None,
     times: Times | None = None,
-    classes: Sequence[Any] | None = None,
+    classes: Sequence[Any] | NDArray[Any] | None = None,
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Parts records for a cross-validation as the split parts them: positions to fit on, positions to judge by.
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from modelyard.contract import Contract, Derived, Feature, FeatureType, Frozen, Name, Target, TaskKind
 from modelyard.errors import BadInput, UnknownUseCase
+from modelyard.objective import Cost, Objective
 
 # Tables of the platform's own in the two databases.
 RESERVED_NAMES = frozenset(
@@ -232,9 +233,14 @@ class Gate(Frozen):
     Attributes:
         level: How sure the gate is: the chance that any of all the models that are ever judged on a growing test part
             passes one of its comparisons wrongly is below one minus this.
-        baseline_margin: By how much the primary metric must beat a dummy's.
-        margin: By what share of the error that is left (1 - ROC AUC, 1 - R²) the primary metric may be below that of
-            the version in production, and below that of the best version ever promoted.
+        baseline_margin: By how much the primary metric must beat a dummy's; a loss by this share of the dummy's.
+        margin: By what share of the error that is left (of a loss itself, of other metrics 1 minus them) a model may be
+            worse than the version in production, and than the best version ever promoted. By the primary metric it
+            must be shown not to be; by the log loss and the decision metric it must not be shown to be.
+        accuracy_margin: By what share more wrong answers there may be shown to be, where neither costs nor the accuracy
+            judge decisions.
+        slice_margin: By what share of the error that is left in a slice of the test part a model may be shown to be
+            worse there than the version in production. None: slices refuse nothing.
         require: `not_worse`: than the version in production, by more than the margin. `better`: than it, at all.
         minimum_per_class: With fewer test records of a class nothing is promoted.
         minimum_test_records: With fewer test records nothing is promoted.
@@ -243,6 +249,8 @@ class Gate(Frozen):
     level: float = Field(default=0.99, gt=0.5, lt=1)
     baseline_margin: float = Field(default=0.02, ge=0)
     margin: float = Field(default=0.1, ge=0)
+    accuracy_margin: float = Field(default=1, ge=0)
+    slice_margin: float | None = Field(default=0.2, ge=0)
     require: Literal["not_worse", "better"] = "not_worse"
     minimum_per_class: int = Field(default=10, ge=2)
     minimum_test_records: int = Field(default=20, ge=2)
@@ -299,6 +307,17 @@ class UseCase(Frozen):
         decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
         split: How snapshots are parted.
         candidates: The models to try.
+        metric: What models are chosen by, and what the gate wants shown: of two classes `roc_auc` (the default),
+            `average_precision`, `log_loss`, `brier_score`, `f1`, `accuracy`, `balanced_accuracy` or `cost`; of more
+            `roc_auc_ovr` (the default), `log_loss`, `brier_score`, `accuracy`, `balanced_accuracy` or `f1_macro`; of a
+            regression `r2` (the default), `mean_absolute_error`, `root_mean_squared_error` or `mean_pinball_loss`.
+        decision_metric: What is told is judged by this, and the threshold chosen: of two classes `f1` (the default),
+            `accuracy` or `balanced_accuracy`, and with costs their mean; of more `accuracy` (the default),
+            `balanced_accuracy` or `f1_macro`.
+        costs: What wrong answers cost: `costs=(Cost(actual="yes", told="no", cost=5), Cost(actual="no", told="yes",
+            cost=1))`. The threshold is that of the least cost.
+        quantile: Which quantile is predicted, with `metric="mean_pinball_loss"`.
+        slices: Features, categories or booleans, by whose values models are also judged apart.
         gate: What a model must show before it may go into production.
         approval: Whether the gate's word is enough, or a person promotes.
         schedule: When records are loaded, as a cron expression or preset; None: by hand.
@@ -328,6 +347,11 @@ class UseCase(Frozen):
     decimal: Literal[".", ","] = "."
     split: Split = Split()
     candidates: tuple[Candidate, ...] = Field(min_length=1)
+    metric: str | None = None
+    decision_metric: str | None = None
+    costs: tuple[Cost, ...] = ()
+    quantile: float | None = None
+    slices: tuple[Name, ...] = ()
     gate: Gate = Gate()
     approval: Literal["automatic", "manual"] = "automatic"
     schedule: str | None = None
@@ -391,6 +415,20 @@ class UseCase(Frozen):
         if not self.has_pictures and split.path is not None:
             raise ValueError("the split's path is for pictures")
         return self
+
+    @model_validator(mode="after")
+    def _has_objective(self) -> Self:
+        self.objective  # noqa: B018 - raises what does not fit
+        features = {feature.name: feature for feature in self.features}
+        for name in self.slices:
+            if name not in features or features[name].type not in (FeatureType.CATEGORY, FeatureType.BOOLEAN):
+                raise ValueError(f"slices names {name}, which is no feature of type category or boolean")
+        return self
+
+    @property
+    def objective(self) -> Objective:
+        """What its models are to be good at."""
+        return Objective.of(self.kind, self.target, self.metric, self.decision_metric, self.costs, self.quantile)
 
     @property
     def data_name(self) -> str:

@@ -15,7 +15,8 @@ from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput, ContractChanged
 from modelyard.local.postgres import Postgres
 from modelyard.models import gate
-from modelyard.models.gate import Evidence, Weighed
+from modelyard.models.evidence import Evidence
+from modelyard.models.gate import Weighed
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load

@@ -9,7 +9,7 @@ from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
 from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
 from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
-from modelyard.models.metrics import best_f1_threshold, primary_metric
+from modelyard.models.metrics import choose_threshold
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, Split, UseCase
@@ -96,7 +96,7 @@ def test_the_compiled_model_is_the_fitted_one(kind: TaskKind, candidate: str) ->
 
 def test_a_model_beats_the_dummy(kind: TaskKind) -> None:
     model = fitted(kind, "boosting")
-    metric = primary_metric(model.contract)
+    metric = use_case(kind).objective.metric
     assert model.test[metric] > model.baseline[metric] + 0.2
 
 
@@ -153,7 +153,7 @@ def test_the_threshold_differs_little_from_one_training_to_the_next() -> None:
         scores = fitting.answer(parts, test)[:, 1]
         shares.append(np.mean(scores >= contract.threshold))
         positive = (validation["answer"] == "approved").to_numpy()
-        threshold = best_f1_threshold(positive, fitting.answer(train, validation)[:, 1])
+        threshold = choose_threshold(case.objective, positive, fitting.answer(train, validation)[:, 1])
         before.append(np.mean(scores >= threshold))
     assert np.std(shares) < 0.6 * np.std(before)
 

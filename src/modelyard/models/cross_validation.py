@@ -80,7 +80,8 @@ def choose_folds(
     if len(records) >= MANY_RECORDS:
         return [by_part]
     target = records[contract.target.name].to_numpy()
-    classes = truth(contract, target) if contract.kind.is_classification else np.zeros(len(records), dtype=np.intp)
+    is_classification = contract.kind.is_classification
+    classes: NDArray[Any] = truth(contract, target) if is_classification else np.zeros(len(records))
     split, groups, times = dependence
     folds = folds_of(records.index.tolist(), split, FOLDS, seed, groups=groups, times=times, classes=classes)
     all_classes = len(np.unique(classes))

@@ -18,12 +18,13 @@ from modelyard.models.compile import Agreement, compare_scores, compile_pipeline
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut, Scores, choose_folds, hold_out
 from modelyard.models.intervals import fit_interval
-from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
+from modelyard.models.metrics import choose_threshold, evaluate, truth
 from modelyard.models.plots import importance_plot, plots
 from modelyard.models.reliability import with_reliability
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import make_dummy, make_pipeline, with_calibration
+from modelyard.objective import Objective
 from modelyard.usecase import Candidate, UseCase
 
 # Enough to tell two models apart, few enough to read.
@@ -59,11 +60,6 @@ class Fitted:
     baseline: dict[str, float]
     test_scores: NDArray[np.floating[Any]]
     history: dict[str, tuple[float, ...]] = field(default_factory=dict)
-
-    @property
-    def primary_metric(self) -> str:
-        """The name of the metric that models of this kind are compared by."""
-        return primary_metric(self.contract)
 
 
 def fit(
@@ -114,9 +110,9 @@ def fit(
         folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores, compiled_scores(files, test)),
-        validation=evaluate(contract, held.truth, held.scores),
-        test=_evaluate(contract, test, scores),
-        baseline=_evaluate(contract, test, dummy_scores(contract, train, test)),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective),
+        test=_evaluate(use_case, contract, test, scores),
+        baseline=_evaluate(use_case, contract, test, dummy_scores(contract, train, test, use_case.objective)),
         test_scores=scores,
     )
 
@@ -165,7 +161,7 @@ def decide(use_case: UseCase, contract: Contract, held: HeldOut, start: Calibrat
     held = held._replace(scores=calibrated(held.scores, calibration))
     contract = contract.model_copy(update={"calibration": calibration})
     if len(contract.target.classes) == 2:
-        threshold = best_f1_threshold(held.truth == 1, held.scores[:, 1])
+        threshold = choose_threshold(use_case.objective, held.truth == 1, held.scores[:, 1])
         contract = contract.model_copy(update={"threshold": threshold})
     return contract, held
 
@@ -188,9 +184,11 @@ def drawn(
     return records
 
 
-def dummy_scores(contract: Contract, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.floating[Any]]:
+def dummy_scores(
+    contract: Contract, train: pd.DataFrame, test: pd.DataFrame, objective: Objective
+) -> NDArray[np.floating[Any]]:
     """What a model that looks at no feature says of the test part."""
-    dummy = make_dummy(contract.kind)
+    dummy = make_dummy(objective)
     dummy.fit(train[contract.names], train[contract.target.name])
     return fitted_scores(dummy, contract, test)
 
@@ -216,8 +214,10 @@ def pictures(fitted: Fitted, test: pd.DataFrame, seed: int) -> dict[str, Figure]
     return {**shown, "feature_importance": importance_plot(fitted.contract, fitted.pipeline, test, seed)}
 
 
-def _evaluate(contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]) -> dict[str, float]:
-    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores)
+def _evaluate(
+    use_case: UseCase, contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]
+) -> dict[str, float]:
+    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores, use_case.objective)
 
 
 def _example(contract: Contract, pipeline: Pipeline, records: pd.DataFrame) -> Example:

@@ -67,6 +67,7 @@ def fit_pictures(
     contract, held = decide(use_case, _described(contract, pictures["train"]), held, start)
     scores["test"] = calibrated(scores["test"], contract.calibration)
     contract = with_reliability(contract, pictures["test"].classes, scores["test"])
+    dummy = dummy_scores(contract, parts["train"], parts["test"], use_case.objective)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_network(fitted.model, contract),
@@ -80,9 +81,9 @@ def fit_pictures(
         folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
-        validation=evaluate(contract, held.truth, held.scores) | fitted.metrics,
-        test=evaluate(contract, pictures["test"].classes, scores["test"]),
-        baseline=evaluate(contract, pictures["test"].classes, dummy_scores(contract, parts["train"], parts["test"])),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective) | fitted.metrics,
+        test=evaluate(contract, pictures["test"].classes, scores["test"], use_case.objective),
+        baseline=evaluate(contract, pictures["test"].classes, dummy, use_case.objective),
         test_scores=scores["test"],
         history=fitted.history,
     )

@@ -14,8 +14,8 @@ from modelyard.contract import Contract, Estimate, Reliability, ReliabilityBin
 BINS = 10
 # Half the width of an interval of 95 % of a normal distribution.
 DEVIATIONS = 1.96
-# A probability of 0 for what happened has no logarithm; as scikit-learn does it.
-LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
+# A probability of 0 for what happened has no logarithm; nobody is surer than a float32 can say.
+LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
 
 Scores = NDArray[np.floating[Any]]
 Happened = NDArray[np.bool_]

@@ -13,10 +13,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelyard.contract import Calibration, Contract, Label, Seen, TaskKind
+from modelyard.contract import Calibration, Contract, Label, Seen
 from modelyard.errors import BadInput
 from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
+from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
 from modelyard.usecase import Candidate
 
 FINAL_STEP = "model"
@@ -72,9 +73,13 @@ def without_calibration(pipeline: Pipeline) -> Pipeline:
     return Pipeline([*inputs, (name, model.estimator)]) if isinstance(model, Calibrated) else pipeline
 
 
-def make_dummy(kind: TaskKind) -> BaseEstimator:
-    """An unfitted model that looks at no feature: what any real one must beat."""
-    return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
+def make_dummy(objective: Objective) -> BaseEstimator:
+    """An unfitted model that looks at no feature: what any real one must beat. By the metric, none such does better."""
+    if objective.kind.is_classification:
+        return DummyClassifier(strategy="prior")
+    if objective.metric not in QUANTILE_METRICS:
+        return DummyRegressor(strategy="mean")
+    return DummyRegressor(strategy="quantile", quantile=objective.quantile or MEDIAN)
 
 
 def _encoder(contract: Contract) -> OneHotEncoder:

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from modelyard.contract import Frozen
 from modelyard.errors import Refused
+from modelyard.objective import error_left
 from modelyard.steps.platform import Platform
 from modelyard.steps.train import TrainResult
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG, SPLIT_TAG
@@ -19,10 +20,6 @@ MOST_LOG_LOSS = 1.01
 
 class Tried(Protocol):
     """A candidate that was fitted, and how it did on records that it was not fitted on."""
-
-    @property
-    def primary_metric(self) -> str:
-        """What it is compared by."""
 
     @property
     def validation(self) -> Mapping[str, float]:
@@ -73,7 +70,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     possible = [each for each in trained if each.compiled_agrees]
     if not possible:
         raise Refused(f"{use_case.name}: no candidate can be registered: {'; '.join(excluded.values())}")
-    best = best_of(possible)
+    best = best_of(use_case.objective.metric, possible)
     before = {version.number for version in platform.registry.versions(use_case.name)}
     version = platform.registry.register(use_case.name, best.run_id, best.model_uri, _tags(use_case, best, platform))
     in_production = platform.registry.aliased(use_case.name, PRODUCTION) == version
@@ -95,7 +92,7 @@ def compare(use_case: UseCase, platform: Platform, pipeline_run: str | None) -> 
     )
 
 
-def best_of(tried: Sequence[Some]) -> Some:
+def best_of(metric: str, tried: Sequence[Some]) -> Some:
     """The one with the best primary metric of those whose log loss is near the lowest.
 
     Who ranks best by a hair should not say worse probabilities. Regressions have none, nor have results of former
@@ -103,7 +100,7 @@ def best_of(tried: Sequence[Some]) -> Some:
     """
     losses = [each.validation.get("log_loss", 0.0) for each in tried]
     near = [each for each, loss in zip(tried, losses, strict=True) if loss <= MOST_LOG_LOSS * min(losses)]
-    return max(near, key=lambda each: each.validation[each.primary_metric])
+    return min(near, key=lambda each: error_left(metric, each.validation[metric]))
 
 
 def _disagreement(trained: TrainResult) -> str:

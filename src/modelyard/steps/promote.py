@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
+from modelyard.objective import Objective
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
 from modelyard.steps.reference import Reference, find_reference
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
-    from modelyard.models.gate import Answers, Evidence, Judgement
+    from modelyard.models.evidence import Answers, Evidence
+    from modelyard.models.gate import Judgement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -36,12 +38,16 @@ class JudgedBy(Frozen):
     Attributes:
         snapshot_id: The snapshot whose test part they answered.
         gate: What the gate wants.
+        objective: What the models are to be good at.
+        slices: By which columns models are judged apart.
         approval: Who has the last word.
         release: The version of this package, as another one may judge otherwise.
     """
 
     snapshot_id: str
     gate: Gate
+    objective: Objective
+    slices: tuple[str, ...]
     approval: str
     release: str
 
@@ -66,10 +72,18 @@ class Judged(NamedTuple):
         """What else is to be known, a sentence each."""
         return (*self.reference.notes, *self.notes_on_records, *self.judgement.notes)
 
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was compared and found, a line each."""
+        from modelyard.models.findings import lines
+
+        return lines(self.judgement)
+
     def numbers(self) -> dict[str, Any]:
         """What the verdict follows from, as it is kept."""
         return self.judgement.model_dump(mode="json", exclude={"reasons"}) | {
             "notes": list(self.notes),
+            "findings": list(self.findings),
             "look": self.look and self.look.model_dump(mode="json"),
             "reference_version": self.reference.version,
         }
@@ -90,6 +104,7 @@ class PromoteResult(Frozen):
         reference_version: The best version ever promoted before this one.
         reference: Its metrics on the same records, where it is not the version in production.
         notes: What else is to be known of the judgement, a sentence each.
+        findings: What was compared and found, a line each.
         judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
     """
 
@@ -104,6 +119,7 @@ class PromoteResult(Frozen):
     reference_version: int | None = None
     reference: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
     judged: bool = True
 
     def refusal(self, use_case: str) -> str | None:
@@ -159,7 +175,9 @@ def promote(
         reference_version=judged.reference.version,
         reference=judgement.reference,
         notes=judged.notes,
+        findings=judged.findings,
     )
+    platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
     _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
     return result
 
@@ -217,6 +235,8 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
     return JudgedBy(
         snapshot_id=snapshot.snapshot_id,
         gate=use_case.gate,
+        objective=use_case.objective,
+        slices=use_case.slices,
         approval=use_case.approval,
         release=metadata.version("modelyard"),
     )
@@ -244,6 +264,7 @@ def _said_before(
         reference_version=kept.numbers.get("reference_version"),
         reference=kept.numbers.get("reference"),
         notes=tuple(kept.numbers.get("notes", ())),
+        findings=tuple(kept.numbers.get("findings", ())),
         judged=False,
     )
 
@@ -256,7 +277,8 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> Judged:
-    from modelyard.models.gate import Answers, judge, objections_to_data, refuse
+    from modelyard.models.evidence import Answers
+    from modelyard.models.gate import judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
     from modelyard.steps.seen import TestPart
@@ -291,6 +313,7 @@ def _judge_with(
     unseen = part.unseen_by([*compared, *([reference.version] if other and reference.version else [])])
     look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test), part.rolling)
     evidence = _evidence(
+        use_case,
         answers,
         train,
         test,
@@ -337,6 +360,7 @@ def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:
 
 
 def _evidence(
+    use_case: UseCase,
     model: "Answers",
     train: "pd.DataFrame",
     test: "pd.DataFrame",
@@ -347,9 +371,10 @@ def _evidence(
     clusters: "NDArray[np.intp] | None",
 ) -> "Evidence":
     """What the models say of those test records that none of them has seen."""
+    from modelyard.models.evidence import Answers, Evidence
     from modelyard.models.fit import dummy_scores
-    from modelyard.models.gate import Answers, Evidence
     from modelyard.models.metrics import truth
+    from modelyard.models.slices import slice_values
 
     def of_unseen(answers: Answers) -> Answers:
         return Answers(answers.contract, answers.scores[unseen])
@@ -358,10 +383,12 @@ def _evidence(
     return Evidence(
         truth=truth(contract, test[contract.target.name].to_numpy()[unseen]),
         model=of_unseen(model),
-        baseline=of_unseen(Answers(contract, dummy_scores(contract, train, test))),
+        baseline=of_unseen(Answers(contract, dummy_scores(contract, train, test, use_case.objective))),
         champion=champion and of_unseen(champion),
         reference=reference and of_unseen(reference),
         clusters=None if clusters is None else clusters[unseen],
+        objective=use_case.objective,
+        slices={name: slice_values(contract, name, test)[unseen] for name in use_case.slices},
     )
 
 
@@ -436,8 +463,17 @@ def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers:
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
     platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
     LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
-    for note in result.notes:
-        LOGGER.info("%s version %d: %s", name, result.version, note)
+    for line in (*result.findings, *result.notes):
+        LOGGER.info("%s version %d: %s", name, result.version, line)
+
+
+def _metrics_of_slices(judgement: "Judgement") -> dict[str, float]:
+    """The metrics of each slice as MLflow keeps them: `slice.region=north.roc_auc` and so on."""
+    found: dict[str, float] = {}
+    for each in judgement.guards.slices if judgement.guards else ():
+        values = {"": each.model, "_low": each.low, "_high": each.high}
+        found |= {f"slice.{each.part}.{each.metric}{end}": value for end, value in values.items()}
+    return found
 
 
 def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:

@@ -27,6 +27,7 @@ CODE = (
     "models/sampling.py",
     "models/seen.py",
     "models/tabular.py",
+    "objective.py",
 )
 # A model of pictures, besides.
 PICTURE_CODE = (

@@ -39,6 +39,9 @@ SPLIT_TAG = "split"
 ATTEMPTS = 4
 # The largest model over a slow line.
 DOWNLOAD_SECONDS = 600.0
+FORBIDDEN_IN_METRICS = re.compile(r"[^\w\-./: ]")
+LONGEST_METRIC = 250
+METRICS_AT_A_TIME = 500
 PAGE = 1000
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
@@ -266,6 +269,18 @@ class Registry:
             client = mlflow.MlflowClient()
             for key, value in tags.items():
                 client.set_model_version_tag(use_case, str(number), key, value)
+
+    def add_metrics(self, use_case: str, number: int, metrics: Mapping[str, float]) -> None:
+        """Adds metrics to the run that a version came from. What MLflow's names must not hold becomes an underscore."""
+        if not metrics:
+            return
+        run_id = self.version(use_case, number).run_id
+        with self._mlflow() as mlflow:
+            now = int(time.time() * 1000)
+            named = [(FORBIDDEN_IN_METRICS.sub("_", name), value) for name, value in metrics.items()]
+            entities = [mlflow.entities.Metric(name[:LONGEST_METRIC], value, now, 0) for name, value in named]
+            for start in range(0, len(entities), METRICS_AT_A_TIME):
+                mlflow.MlflowClient().log_batch(run_id, entities[start : start + METRICS_AT_A_TIME])
 
     def delete(self, use_case: str, number: int) -> None:
         """Removes a version from the registry; its run stays."""
