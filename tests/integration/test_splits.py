@@ -214,7 +214,10 @@ def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path)
 
 def test_rolled_on_records_go_one_way_and_groups_stay_whole(platform: Platform, tmp_path: Path) -> None:
     use_case = orders(ROLLING.model_copy(update={"by": "customer_id"}))
-    rows = sorted(of_customers(200), key=lambda row: str(row["ordered_on"]))
+    made = of_customers(200)
+    days_of = [FIRST_DAY + timedelta(days=place // 10 + place % 5 * 4) for place in range(len(made))]
+    dated = [row | {"ordered_on": f"{day:%Y-%m-%d}"} for row, day in zip(made, days_of, strict=True)]
+    rows = sorted(dated, key=lambda row: str(row["ordered_on"]))
     order = {"test": 0, "validation": 1, "train": 2}
     before: dict[str, str] = {}
     for count in (500, 700, 1000):
