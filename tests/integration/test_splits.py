@@ -216,7 +216,7 @@ def test_rolled_on_records_go_one_way_and_groups_stay_whole(platform: Platform, 
     use_case = orders(ROLLING.model_copy(update={"by": "customer_id"}))
     made = of_customers(200)
     days_of = [FIRST_DAY + timedelta(days=place // 10 + place % 5 * 4) for place in range(len(made))]
-    dated = [row | {"ordered_on": f"{day:%Y-%m-%d}"} for row, day in zip(made, days_of, strict=True)]
+    dated = [{**row, "ordered_on": f"{day:%Y-%m-%d}"} for row, day in zip(made, days_of, strict=True)]
     rows = sorted(dated, key=lambda row: str(row["ordered_on"]))
     order = {"test": 0, "validation": 1, "train": 2}
     before: dict[str, str] = {}

@@ -125,7 +125,7 @@ def beyond_chance(columns: Sequence[Codes]) -> float:
         others = _pairs(np.unique(rest, return_counts=True)[1]) - equal
         if others > 0:
             expected = others * chances[place] / max(1 - chances[place], SMALLEST)
-            return equal / max(expected, SMALLEST)
+            return float(equal / max(expected, SMALLEST))
     return math.inf
 
 
