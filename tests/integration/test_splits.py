@@ -2,7 +2,7 @@
 
 import csv
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def alone(count: int, first: int = 0, days: int = 100) -> list[Row]:
     return made
 
 
-def loaded(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> Any:
+def loaded(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> Any:
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.DictWriter(opened, list(rows[0]))
         writer.writeheader()
@@ -117,7 +117,7 @@ def parts(use_case: UseCase, platform: Platform, snapshot_id: str) -> dict[str, 
     return dict(zip(sides["record_key"].to_pylist(), sides["part"].to_pylist(), strict=True))
 
 
-def parted(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> dict[str, str]:
+def parted(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> dict[str, str]:
     loaded(use_case, platform, file, rows)
     return parts(use_case, platform, preprocess(use_case, platform.raw, platform.clean).snapshot_id)
 
@@ -151,7 +151,7 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
     rows[3]["customer_id"] = " "
     rows[5]["ordered_on"] = ""
     rows[7]["ordered_on"] = "20.11.2026"
-    result = loaded(use_case, platform, tmp_path / "orders.csv", [*rows])
+    result = loaded(use_case, platform, tmp_path / "orders.csv", rows)
     assert result.rows_rejected == 3
     with platform.raw.engine.connect() as connection:
         kept = connection.execute(text("select line, column_name, reason from rejected_records order by line"))
@@ -166,7 +166,7 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
         ]
     without = [{name: value for name, value in row.items() if name != "ordered_on"} for row in rows]
     with pytest.raises(BadInput, match="no column for ordered_on"):
-        loaded(use_case, platform, tmp_path / "without.csv", [*without])
+        loaded(use_case, platform, tmp_path / "without.csv", without)
 
 
 def test_a_column_of_groups_may_be_a_feature_and_has_names_in_files(platform: Platform, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_equal_records_stand_together_where_the_split_goes_by_content(platform: 
     assert len(set(clusters.tolist())) * 5 == len(clusters) == latest.rows["test"]
 
 
-def looped(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> PromoteResult:
+def looped(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> PromoteResult:
     run = file.stem
     keep(platform, run, use_case, "load", loaded(use_case, platform, file, rows))
     keep(platform, run, use_case, "preprocess", preprocess(use_case, platform.raw, platform.clean))
