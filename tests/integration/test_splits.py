@@ -2,7 +2,8 @@
 
 import csv
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from modelyard.models import gate
 from modelyard.models.evidence import Evidence
 from modelyard.models.gate import Weighed
 from modelyard.settings import Settings
+from modelyard.split import Parted
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load
 from modelyard.steps.platform import Platform, connected
@@ -25,6 +27,7 @@ from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.seen import TestPart
 from modelyard.steps.train import train
+from modelyard.stores.registry import Registry, Version
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import PARTS, Candidate, Gate, RecordKey, Split, UseCase
 
@@ -105,7 +108,7 @@ def alone(count: int, first: int = 0, days: int = 100) -> list[Row]:
     return made
 
 
-def loaded(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> Any:
+def loaded(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> Any:
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.DictWriter(opened, list(rows[0]))
         writer.writeheader()
@@ -118,7 +121,7 @@ def parts(use_case: UseCase, platform: Platform, snapshot_id: str) -> dict[str, 
     return dict(zip(sides["record_key"].to_pylist(), sides["part"].to_pylist(), strict=True))
 
 
-def parted(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> dict[str, str]:
+def parted(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> dict[str, str]:
     loaded(use_case, platform, file, rows)
     return parts(use_case, platform, preprocess(use_case, platform.raw, platform.clean).snapshot_id)
 
@@ -152,7 +155,7 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
     rows[3]["customer_id"] = " "
     rows[5]["ordered_on"] = ""
     rows[7]["ordered_on"] = "20.11.2026"
-    result = loaded(use_case, platform, tmp_path / "orders.csv", [*rows])
+    result = loaded(use_case, platform, tmp_path / "orders.csv", rows)
     assert result.rows_rejected == 3
     with platform.raw.engine.connect() as connection:
         kept = connection.execute(text("select line, column_name, reason from rejected_records order by line"))
@@ -167,7 +170,7 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
         ]
     without = [{name: value for name, value in row.items() if name != "ordered_on"} for row in rows]
     with pytest.raises(BadInput, match="no column for ordered_on"):
-        loaded(use_case, platform, tmp_path / "without.csv", [*without])
+        loaded(use_case, platform, tmp_path / "without.csv", without)
 
 
 def test_a_column_of_groups_may_be_a_feature_and_has_names_in_files(platform: Platform, tmp_path: Path) -> None:
@@ -215,7 +218,10 @@ def test_by_time_the_newest_are_for_the_test(platform: Platform, tmp_path: Path)
 
 def test_rolled_on_records_go_one_way_and_groups_stay_whole(platform: Platform, tmp_path: Path) -> None:
     use_case = orders(ROLLING.model_copy(update={"by": "customer_id"}))
-    rows = sorted(of_customers(200), key=lambda row: str(row["ordered_on"]))
+    made = of_customers(200)
+    days_of = [FIRST_DAY + timedelta(days=place // 10 + place % 5 * 4) for place in range(len(made))]
+    dated = [{**row, "ordered_on": f"{day:%Y-%m-%d}"} for row, day in zip(made, days_of, strict=True)]
+    rows = sorted(dated, key=lambda row: str(row["ordered_on"]))
     order = {"test": 0, "validation": 1, "train": 2}
     before: dict[str, str] = {}
     for count in (500, 700, 1000):
@@ -240,7 +246,85 @@ def test_equal_records_stand_together_where_the_split_goes_by_content(platform: 
     assert len(set(clusters.tolist())) * 5 == len(clusters) == latest.rows["test"]
 
 
-def looped(use_case: UseCase, platform: Platform, file: Path, rows: list[Row]) -> PromoteResult:
+class OneVersion(Registry):
+    """A registry that knows one version, so that MLflow need not start."""
+
+    def __init__(self, tags: dict[str, str]) -> None:
+        super().__init__("http://127.0.0.1")
+        self._tags = tags
+
+    def version(self, use_case: str, number: int) -> Version:  # noqa: ARG002
+        return Version(number=number, run_id="", tags=self._tags)
+
+
+def unseen(
+    now: UseCase,
+    then: UseCase,
+    platform: Platform,
+    file: Path,
+    rows: Sequence[Row],
+    more: Sequence[Row] = (),
+    tags: Any = None,
+) -> tuple[set[str], dict[str, str], dict[str, str]]:
+    """The test records that a version has not seen, and the parts of the snapshot it is of and of the newest one."""
+    theirs = parted(then, platform, file, rows)
+    before = platform.clean.latest(then.data_name)
+    ours = parted(now, platform, file.with_name("more.csv"), [*rows, *more])
+    latest = platform.clean.latest(now.data_name)
+    assert before is not None
+    assert latest is not None
+    known = {"snapshot_id": before.snapshot_id} if tags is None else tags
+    part = TestPart(now, replace(platform, tracking=OneVersion(known)), latest.snapshot_id)
+    keys = sorted(key for key, where in ours.items() if where == "test")
+    return {key for key, new in zip(keys, part.unseen_by([1]), strict=True) if new}, theirs, ours
+
+
+def test_what_a_version_has_seen_is_what_it_was_trained_or_chosen_by(platform: Platform, tmp_path: Path) -> None:
+    then = orders(Split())
+    now = then.model_copy(update={"split": Split(seed=1)})
+    found, theirs, ours = unseen(now, then, platform, tmp_path / "a.csv", alone(300), alone(100, first=300))
+    tested = {key for key, part in ours.items() if part == "test"}
+    assert found == {key for key in tested if theirs.get(key, "test") == "test"}
+    assert 0 < len(found) < len(tested)
+
+
+def test_a_version_has_seen_all_orders_of_a_customer_one_of_whom_it_was_trained_on(
+    platform: Platform, tmp_path: Path
+) -> None:
+    then = orders(Split())
+    now = then.model_copy(update={"split": Split(by="customer_id")})
+    rows, more = of_customers(60), of_customers(20, first=60)
+    found, theirs, ours = unseen(now, then, platform, tmp_path / "a.csv", rows, more)
+    owner = {str(row["order_id"]): row["customer_id"] for row in [*rows, *more]}
+    trained = {owner[key] for key, part in theirs.items() if part != "test"}
+    assert found == {key for key, part in ours.items() if part == "test" and owner[key] not in trained}
+    assert found
+
+
+def test_by_time_a_version_has_seen_all_that_is_not_newer_than_what_it_was_trained_on(
+    platform: Platform, tmp_path: Path
+) -> None:
+    then = orders(Split())
+    rolling = then.model_copy(update={"split": ROLLING})
+    rows, more = alone(300), alone(100, first=1000, days=10)
+    found, _, _ = unseen(rolling, then, platform, tmp_path / "a.csv", rows, more)
+    assert found == {str(row["order_id"]) for row in more}
+    again = orders(ROLLING)
+    found, theirs, ours = unseen(again, again, platform, tmp_path / "a.csv", rows, more)
+    assert found == {key for key, part in ours.items() if part == "test"}
+    assert {theirs[key] for key in found if key in theirs} == {"test"}
+
+
+def test_where_its_snapshot_is_gone_a_version_is_taken_at_its_word(platform: Platform, tmp_path: Path) -> None:
+    use_case = orders(Split())
+    same = {"snapshot_id": "gone", "split": Parted(split=Split().identity()).model_dump_json()}
+    other = same | {"split": Parted(split=Split(seed=1).identity()).model_dump_json()}
+    for tags, is_unseen in ((same, True), (other, False), ({"snapshot_id": "gone"}, False), ({}, False)):
+        found, _, ours = unseen(use_case, use_case, platform, tmp_path / "a.csv", alone(100), tags=tags)
+        assert found == {key for key, part in ours.items() if part == "test" and is_unseen}
+
+
+def looped(use_case: UseCase, platform: Platform, file: Path, rows: Sequence[Row]) -> PromoteResult:
     run = file.stem
     keep(platform, run, use_case, "load", loaded(use_case, platform, file, rows))
     keep(platform, run, use_case, "preprocess", preprocess(use_case, platform.raw, platform.clean))
