@@ -231,7 +231,7 @@ class UseCase(Frozen):
     @model_validator(mode="after")
     def _is_keyless_where_records_are_told_apart(self) -> Self:
         if self.records and not self.is_keyless:
-            what = "pictures are known by their content" if self.has_pictures else f"{self.key.name} is the key"
+            what = f"{self.key.name} is the key" if self.key else "pictures are known by their content"
             raise ValueError(f"records is for tables without a key: {what}")
         return self
 
