@@ -26,7 +26,7 @@ from modelyard.contract import TaskKind
 from modelyard.frames import frame_of
 from modelyard.models.fit import Fitted, fit
 from modelyard.models.metrics import truth
-from modelyard.models.reliability import asked_about, calibration_error
+from modelyard.models.reliability import asked_about, distance_beyond_chance
 from modelyard.models.tabular import make_pipeline
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
@@ -152,7 +152,7 @@ def _read(table: PublicTable, path: Path) -> tuple[UseCase, pd.DataFrame]:
 
 def _of_probabilities(best: Fitted, test: pd.DataFrame) -> dict[str, float]:
     known = truth(best.contract, test[best.contract.target.name].to_numpy())
-    error = calibration_error(*asked_about(known, best.test_scores)).value
+    error = distance_beyond_chance(*asked_about(known, best.test_scores))
     return {"calibration_error": error, "log_loss": best.test["log_loss"]}
 
 

@@ -54,14 +54,26 @@ def calibration_error(happened: Happened, probability: Scores) -> Estimate:
     says of that distance is taken off. Of probabilities that are not perfect that is too much, by how much nobody
     knows: the upper end of the interval is that of the whole distance.
     """
+    distance, by_chance, deviation = _distances(happened, probability)
+    beyond, whole = (_estimate(value, deviation) for value in (distance - by_chance, distance))
+    return beyond.model_copy(update={"high": whole.high})
+
+
+def distance_beyond_chance(happened: Happened, probability: Scores) -> float:
+    """The same number where it may be below 0, as it is for every second perfect model: for means over several."""
+    distance, by_chance, _ = _distances(happened, probability)
+    return distance - by_chance
+
+
+def _distances(happened: Happened, probability: Scores) -> tuple[float, float, float]:
+    """The mean distance of probabilities from shares, that of perfect ones, and the first one's standard deviation."""
     distance = by_chance = variance = 0.0
     for inside in _bins(probability):
         weight, gap = len(inside) / len(probability), happened[inside] - probability[inside]
         distance += weight * abs(gap.mean())
         by_chance += weight * np.sqrt(2 / np.pi * np.sum(probability[inside] * (1 - probability[inside]))) / len(inside)
         variance += weight**2 * gap.var() / len(inside)
-    beyond, whole = (_estimate(float(value), float(np.sqrt(variance))) for value in (distance - by_chance, distance))
-    return beyond.model_copy(update={"high": whole.high})
+    return float(distance), float(by_chance), float(np.sqrt(variance))
 
 
 def reliability_of(truth: NDArray[np.intp], scores: Scores) -> Reliability:
