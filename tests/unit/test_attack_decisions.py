@@ -159,9 +159,9 @@ def amounts(metric: str | None, records: int, seed: int) -> Judgement:
     truth = np.exp(3 + known + generator.normal(size=records))
     model, champion = (np.exp(3 + known + 0.05 * generator.normal(size=records)) for _ in range(2))
     baseline = np.full(records, np.exp(3.0) if metric else truth.mean())
-    model, champion, baseline = (Answers(AMOUNTS, each[:, None]) for each in (model, champion, baseline))
     aim = Objective.of(AMOUNTS.kind, AMOUNTS.target, metric)
-    return judged(Evidence(truth, model, baseline, champion, objective=aim))
+    asked = (Answers(AMOUNTS, each[:, None]) for each in (model, baseline, champion))
+    return judged(Evidence(truth, *asked, objective=aim))
 
 
 def test_heavy_tailed_amounts_are_judged_by_their_absolute_errors() -> None:
