@@ -169,7 +169,7 @@ def slice_intervals(generator: np.random.Generator) -> Found:
     evidence = replace(_two(truth, model), objective=aim, slices={"all": np.zeros(len(truth))})
     held = {"roc_auc": CHAMPION_AREA, "accuracy": float(norm.cdf(_distance(CHAMPION_AREA) / 2))}
     found = [each for each in guard(GATE, evidence).slices if each.metric in held]
-    return [np.mean([each.low <= held[each.metric] <= each.high for each in found])]
+    return [float(np.mean([each.low <= held[each.metric] <= each.high for each in found]))]
 
 
 def walk(generator: np.random.Generator) -> Found:
