@@ -44,6 +44,7 @@ VALUE = Contract(use_case="value", kind=TaskKind.REGRESSION, features=(SIZE,), t
 OBJECTIVE = Objective.of(TWO.kind, TWO.target)
 # What is shown of the records: shares of the test part.
 REGIONS = {"north": 0.4, "east": 0.3, "south": 0.25, "west": 0.05}
+RARE_SLICES = 20
 GROUPS, GROUP_SIZE = 200, 5
 GROUPED = (
     ("gate_false_passes_groups", "with one label and one score", 1.0, True),
@@ -150,6 +151,27 @@ def false_pass_of_groups(shared: float, pure: bool, generator: np.random.Generat
     return [_passes(replace(_two(truth, _answers(score)), clusters=groups))]
 
 
+def refused_by_guards(generator: np.random.Generator) -> Found:
+    """Whether the guards refuse a model that is as good as production; one in 13 is positive, and slices are rare."""
+    truth = _classes(77, 1000)
+    answers = _models(truth, [CHAMPION_AREA, CHAMPION_AREA], generator)
+    model, champion = (_with_threshold(each, CHAMPION_AREA, 1000, generator) for each in answers)
+    towns = generator.choice(RARE_SLICES, len(truth), p=np.arange(1, RARE_SLICES + 1) / sum(range(RARE_SLICES + 1)))
+    evidence = replace(_two(truth, model, champion), slices={"town": towns})
+    return [bool(guard(GATE, evidence).reasons)]
+
+
+def slice_intervals(generator: np.random.Generator) -> Found:
+    """The share of a rare slice's intervals that hold: those of the area and of the accuracy."""
+    truth = _classes(12, 25)
+    [model] = _models(truth, [CHAMPION_AREA], generator)
+    aim = Objective.of(TWO.kind, TWO.target, decision_metric="accuracy")
+    evidence = replace(_two(truth, model), objective=aim, slices={"all": np.zeros(len(truth))})
+    held = {"roc_auc": CHAMPION_AREA, "accuracy": float(norm.cdf(_distance(CHAMPION_AREA) / 2))}
+    found = [each for each in guard(GATE, evidence).slices if each.metric in held]
+    return [float(np.mean([each.low <= held[each.metric] <= each.high for each in found]))]
+
+
 def walk(generator: np.random.Generator) -> Found:
     """How many retrainings are promoted, each truly a little below production, and what is lost in the end."""
     areas = list(_walk(generator, with_reference=True))
@@ -199,6 +221,9 @@ def _experiments() -> Iterator[Experiment]:
         yield Experiment((f"gate_power_{label}",), title, partial(power, records, look, False), 1000)
         name, title = f"gate_power_{label}_with_reference", f"{title}, and beside another 0.80"
         yield Experiment((name,), title, partial(power, records, look, True), 1000)
+    title = "guards refuse 0.80 beside 0.80: 1 000 records, 77 positive, 20 slices"
+    yield Experiment(("gate_guards_refuse_equal",), title, refused_by_guards, 1000)
+    yield Experiment(("gate_slice_intervals",), "intervals hold: slices of 25 records", slice_intervals, 1000)
     yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 200)
 
 

@@ -36,7 +36,8 @@ def probabilities(seed: int, distance: float = 1.8, own: float = 0.2, truth: NDA
     common = np.random.default_rng(0).normal(size=len(truth))
     noise = np.sqrt(1 - own) * common + np.sqrt(own) * np.random.default_rng(seed).normal(size=len(truth))
     share = float(truth.mean())
-    return expit(distance * (noise + distance * truth) - distance**2 / 2 + np.log(share / (1 - share)))
+    found: Floats = expit(distance * (noise + distance * truth) - distance**2 / 2 + np.log(share / (1 - share)))
+    return found
 
 
 def answers(probability: Floats, threshold: float | None = None) -> Answers:
@@ -91,8 +92,8 @@ def test_a_small_test_part_does_not_refuse_what_nobody_can_see() -> None:
     few = np.arange(RECORDS) < 200
     truth = TRUTH[few]
     worse, champion = answers(probabilities(1, own=0.5)), answers(probabilities(2))
-    small = evidence(*(each._replace(scores=each.scores[few]) for each in (worse, champion)), truth=truth)
-    guards = judged(small).guards
+    worse, champion = (each._replace(scores=each.scores[few]) for each in (worse, champion))
+    guards = judged(evidence(worse, champion, truth)).guards
     assert guards is not None
     assert guards.reasons == ()
 
@@ -108,11 +109,11 @@ def test_decisions_are_judged_by_what_they_cost() -> None:
     assert refused.metrics["cost"] > refused.champion["cost"]
 
 
-def in_regions(model: Floats, **gate: float | None) -> Judgement:
+def in_regions(model: Floats, slice_margin: float | None = 0.2) -> Judgement:
     region = np.where(np.arange(RECORDS) % 2 == 0, "north", "south")
     rare = np.where(np.arange(RECORDS) < 15, "west", region)
     sliced = replace(evidence(answers(model), answers(probabilities(1))), slices={"region": rare})
-    return judged(sliced, Gate(margin=1, accuracy_margin=9, **gate))  # type: ignore[arg-type]
+    return judged(sliced, Gate(margin=1, accuracy_margin=9, slice_margin=slice_margin))
 
 
 def test_what_is_worse_in_one_slice_is_refused() -> None:
@@ -159,9 +160,9 @@ def amounts(metric: str | None, records: int, seed: int) -> Judgement:
     truth = np.exp(3 + known + generator.normal(size=records))
     model, champion = (np.exp(3 + known + 0.05 * generator.normal(size=records)) for _ in range(2))
     baseline = np.full(records, np.exp(3.0) if metric else truth.mean())
-    model, champion, baseline = (Answers(AMOUNTS, each[:, None]) for each in (model, champion, baseline))
     aim = Objective.of(AMOUNTS.kind, AMOUNTS.target, metric)
-    return judged(Evidence(truth, model, baseline, champion, objective=aim))
+    ours, dummys, theirs = (Answers(AMOUNTS, each[:, None]) for each in (model, baseline, champion))
+    return judged(Evidence(truth, ours, dummys, theirs, objective=aim))
 
 
 def test_heavy_tailed_amounts_are_judged_by_their_absolute_errors() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelyard.errors import BadInput, UnknownUseCase
+from modelyard.objective import Cost
 from modelyard.usecase import Candidate, Profile, Split, UseCase, find_use_case, find_use_cases
 
 OWN = """
@@ -184,3 +185,50 @@ def test_what_a_later_file_is_can_only_be_said_where_there_is_no_key() -> None:
         ValidationError, match="records is for tables without a key: pictures are known by their content"
     ):
         UseCase(**{**pictures, "records": "whole"})
+
+
+def binary(**settings: object) -> UseCase:
+    return UseCase.model_validate(
+        {
+            "name": "loans",
+            "title": "Loans",
+            "kind": "binary",
+            "features": [{"name": "region", "type": "category"}, {"name": "age", "type": "number"}],
+            "target": {"name": "paid", "classes": ["no", "yes"]},
+            "source": "loans.csv",
+            "candidates": [{"name": "line", "estimator": "sklearn.linear_model.LogisticRegression"}],
+            **settings,
+        }
+    )
+
+
+COSTS = (Cost(actual="yes", told="no", cost=5), Cost(actual="no", told="yes", cost=1))
+
+
+def test_what_models_are_judged_by_is_usual_unless_it_is_named() -> None:
+    usual = binary().objective
+    assert (usual.metric, usual.decision_metric, usual.guarded) == ("roc_auc", "f1", ("log_loss", "f1", "accuracy"))
+    priced = binary(costs=COSTS, slices=("region",)).objective
+    assert (priced.decision_metric, priced.guarded) == ("cost", ("log_loss", "cost"))
+    assert priced.cost_of("yes", "no") == 5
+    assert priced.cost_of("yes", "yes") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"metric": "r2"}, "metric='r2' does not go with this target; these do: roc_auc, average_precision"),
+        ({"metric": "cost"}, "needs costs="),
+        ({"decision_metric": "log_loss"}, "decision_metric='log_loss' does not go with this target; these do: f1"),
+        ({"metric": "mean_pinball_loss", "quantile": 0.9}, "does not go with this target"),
+        ({"quantile": 0.9}, "go together"),
+        ({"costs": COSTS[:1]}, "name both kinds of wrong answers"),
+        ({"costs": (COSTS[0], COSTS[0])}, "each kind of wrong answer once"),
+        ({"costs": (COSTS[0], Cost(actual="maybe", told="no", cost=1))}, "costs name maybe, no, yes, and the classes"),
+        ({"slices": ("age",)}, "slices names age, which is no feature of type category or boolean"),
+        ({"slices": ("town",)}, "slices names town"),
+    ],
+)
+def test_what_models_cannot_be_judged_by_is_a_sentence(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        binary(**settings)

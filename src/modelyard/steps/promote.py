@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
+# MLflow takes no longer ones; the verdict has all of it.
+LONGEST_TAG = 5000
+
 
 class JudgedBy(Frozen):
     """What a judgement follows from, besides the two versions.
@@ -461,7 +464,9 @@ def _decide(
 def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers: dict[str, Any]) -> None:
     name, verdict, reasons = use_case.name, result.verdict, result.reasons
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
-    platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
+    platform.registry.tag(
+        name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)[:LONGEST_TAG]}
+    )
     LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
     for line in (*result.findings, *result.notes):
         LOGGER.info("%s version %d: %s", name, result.version, line)
