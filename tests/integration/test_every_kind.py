@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
-from modelyard.models.compile import fitted_scores
+from modelyard.models.tabular import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.compare import compare

@@ -15,13 +15,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from modelyard.contract import Calibration, Contract
-from modelyard.models.compiled import PROBABILITIES
 from modelyard.models.cross_validation import FOLDS, HeldOut
 from modelyard.models.reliability import log_losses
 from modelyard.split import spread_evenly
@@ -34,7 +32,6 @@ FEWEST_OF_A_CLASS = 20
 LEAST_SLOPE = 0.05
 # So much does an intercept or a slope off by one weigh, in records.
 PRIOR_WEIGHT = 1.0
-UNCALIBRATED = "uncalibrated_probabilities"
 
 Scores = NDArray[np.floating[Any]]
 
@@ -125,29 +122,6 @@ def fit_calibration(held: HeldOut, start: Calibration | None, seed: int) -> Cali
     if log_losses(truth, tried).mean() >= log_losses(truth, calibrated(scores, start)).mean():
         return start
     return _fit(truth, scores, start)
-
-
-def append_calibration(graph: Any, calibration: Calibration | None) -> None:
-    """Appends the formula to a compiled model's graph, after its probabilities; None leaves it as it is."""
-    if calibration is None:
-        return
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for position, name in enumerate(names):
-                if name == PROBABILITIES:
-                    names[position] = UNCALIBRATED
-    numbers = {"small": SMALL, "slope": calibration.slope, "intercepts": calibration.intercepts}
-    for name, value in numbers.items():
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"calibration_{name}"))
-    graph.node.extend(
-        [
-            helper.make_node("Add", [UNCALIBRATED, "calibration_small"], ["calibration_shifted"]),
-            helper.make_node("Log", ["calibration_shifted"], ["calibration_logarithm"]),
-            helper.make_node("Mul", ["calibration_logarithm", "calibration_slope"], ["calibration_scaled"]),
-            helper.make_node("Add", ["calibration_scaled", "calibration_intercepts"], ["calibration_logits"]),
-            helper.make_node("Softmax", ["calibration_logits"], [PROBABILITIES], axis=1),
-        ]
-    )
 
 
 def _counts(contract: Contract, part: pd.DataFrame) -> NDArray[np.float64]:

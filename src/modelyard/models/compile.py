@@ -11,11 +11,11 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from modelyard.contract import Contract, Frozen
+from modelyard.contract import Calibration, Contract, Frozen
 from modelyard.errors import StepFailed
-from modelyard.models.calibration import append_calibration
+from modelyard.models.calibration import SMALL
 from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.tabular import FINAL_STEP, without_calibration
+from modelyard.models.tabular import FINAL_STEP, class_columns, without_calibration
 
 # Compiled models compute in float32, fitted ones in float64.
 TOLERANCE = 1e-4
@@ -25,6 +25,7 @@ OPSET = 21
 REASON_LENGTH = 200
 SORTED_PROBABILITIES = "sorted_probabilities"
 CLASS_COLUMNS = "class_columns"
+UNCALIBRATED = "uncalibrated_probabilities"
 
 
 class Agreement(Frozen):
@@ -73,7 +74,7 @@ def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
         reason = str(error).partition("\n")[0][:REASON_LENGTH]
         raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {reason}") from error
     if contract.kind.is_classification:
-        _put_in_order(model.graph, _class_columns(pipeline, contract))
+        _put_in_order(model.graph, class_columns(pipeline, contract))
         append_calibration(model.graph, contract.calibration)
     return cast(bytes, model.SerializeToString())
 
@@ -91,26 +92,6 @@ def _round_down_thresholds(model: Any) -> None:
         predictor.nodes["num_threshold"] = np.where(rounded > thresholds, below, rounded)
 
 
-def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:
-    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1).
-
-    Raises:
-        StepFailed: It was fitted without a record of some class.
-    """
-    if contract.kind.is_classification:
-        return np.asarray(pipeline.predict_proba(frame[contract.names]))[:, _class_columns(pipeline, contract)]
-    return np.asarray(pipeline.predict(frame[contract.names])).reshape(-1, 1)
-
-
-def _class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
-    """The column of each of the contract's classes in a fitted model's probabilities, which it has in sorted order."""
-    columns = {label: column for column, label in enumerate(fitted.classes_.tolist())}
-    missing = [str(label) for label in contract.target.classes if label not in columns]
-    if missing:
-        raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
-    return [columns[label] for label in contract.target.classes]
-
-
 def _put_in_order(graph: Any, columns: list[int]) -> None:
     """Makes a graph's probabilities come in another order of columns."""
     if columns == sorted(columns):
@@ -122,6 +103,29 @@ def _put_in_order(graph: Any, columns: list[int]) -> None:
                     names[position] = SORTED_PROBABILITIES
     graph.initializer.append(numpy_helper.from_array(np.array(columns, np.int64), CLASS_COLUMNS))
     graph.node.append(helper.make_node("Gather", [SORTED_PROBABILITIES, CLASS_COLUMNS], [PROBABILITIES], axis=1))
+
+
+def append_calibration(graph: Any, calibration: Calibration | None) -> None:
+    """Appends the formula to a compiled model's graph, after its probabilities; None leaves it as it is."""
+    if calibration is None:
+        return
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == PROBABILITIES:
+                    names[position] = UNCALIBRATED
+    numbers = {"small": SMALL, "slope": calibration.slope, "intercepts": calibration.intercepts}
+    for name, value in numbers.items():
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"calibration_{name}"))
+    graph.node.extend(
+        [
+            helper.make_node("Add", [UNCALIBRATED, "calibration_small"], ["calibration_shifted"]),
+            helper.make_node("Log", ["calibration_shifted"], ["calibration_logarithm"]),
+            helper.make_node("Mul", ["calibration_logarithm", "calibration_slope"], ["calibration_scaled"]),
+            helper.make_node("Add", ["calibration_scaled", "calibration_intercepts"], ["calibration_logits"]),
+            helper.make_node("Softmax", ["calibration_logits"], [PROBABILITIES], axis=1),
+        ]
+    )
 
 
 def frame_arrays(contract: Contract, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from tf2onnx import optimizer
 
 from modelyard.contract import Contract
 from modelyard.errors import StepFailed
-from modelyard.models.calibration import append_calibration
+from modelyard.models.compile import append_calibration
 from modelyard.models.compiled import PROBABILITIES
 
 REASON_LENGTH = 200

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -14,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from modelyard.contract import Calibration, Contract, Label, Seen
-from modelyard.errors import BadInput
+from modelyard.errors import BadInput, StepFailed
 from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
 from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
@@ -71,6 +73,26 @@ def without_calibration(pipeline: Pipeline) -> Pipeline:
     """The same pipeline with the model's own probabilities."""
     *inputs, (name, model) = pipeline.steps
     return Pipeline([*inputs, (name, model.estimator)]) if isinstance(model, Calibrated) else pipeline
+
+
+def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:
+    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1).
+
+    Raises:
+        StepFailed: It was fitted without a record of some class.
+    """
+    if contract.kind.is_classification:
+        return np.asarray(pipeline.predict_proba(frame[contract.names]))[:, class_columns(pipeline, contract)]
+    return np.asarray(pipeline.predict(frame[contract.names])).reshape(-1, 1)
+
+
+def class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
+    """The column of each of the contract's classes in a fitted model's probabilities, which it has in sorted order."""
+    columns = {label: column for column, label in enumerate(fitted.classes_.tolist())}
+    missing = [str(label) for label in contract.target.classes if label not in columns]
+    if missing:
+        raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
+    return [columns[label] for label in contract.target.classes]
 
 
 def make_dummy(objective: Objective) -> BaseEstimator:
