@@ -38,6 +38,7 @@ SAME = 0.9
 BEYOND_CHANCE = 100
 FEWEST_PAIRS = 10
 FEWEST_COPIES = 0.01
+FEWEST_COLUMNS = 2
 SMALLEST = 1e-12
 # A table whose records are of fewer days says little of days to come.
 FEWEST_DAYS = 10
@@ -111,7 +112,8 @@ def beyond_chance(columns: Sequence[Codes]) -> float:
     Args:
         columns: A number for each record that stands for its value, of each column.
     """
-    if not columns:
+    # One column alone does not tell copies from values that are rounded.
+    if len(columns) < FEWEST_COLUMNS:
         return 0.0
     hashes = _hashed(columns)
     rest = np.sum(hashes, axis=0)
