@@ -46,7 +46,7 @@ def orders(customers: int = 200, each: int = 5) -> list[Row]:
 
 def test_a_column_that_comes_again_with_the_same_other_values_is_a_group(tmp_path: Path) -> None:
     draft, use_case = proposed(tmp_path, orders())
-    assert use_case.split == Split(by="customer_no")
+    assert use_case.split == Split(by="customer_no", aliases={"customer_no": ("Customer No.",)})
     assert [feature.name for feature in use_case.features] == ["age", "amount"]
     assert any("all records of one are in one part" in sentence for sentence in assumptions(draft))
     assert "# 'Customer No.' comes again with the same other values" in declaration(draft, "orders.csv")
@@ -66,15 +66,20 @@ def dated(rows: list[Row], name: str, day: Callable[[int], int]) -> list[Row]:
 def alone(count: int = 1000) -> list[Row]:
     drawn = np.random.default_rng(2)
     return [
-        {"order_id": f"o{number}", "amount": round(float(drawn.normal()), 4), "returned": int(drawn.integers(2))}
+        {
+            "order_id": f"o{number}",
+            "amount": round(float(drawn.normal()), 4),
+            "weight": round(float(drawn.normal()), 4),
+            "returned": int(drawn.integers(2)),
+        }
         for number in range(count)
     ]
 
 
 def test_a_column_of_times_is_what_the_split_goes_by(tmp_path: Path) -> None:
     draft, use_case = proposed(tmp_path, dated(alone(), "Ordered on", lambda place: place // 10))
-    assert use_case.split == Split(time="ordered_on", validation="10d", test="20d")
-    assert any("the newest 20 days are for the test" in sentence for sentence in assumptions(draft))
+    assert use_case.split == Split(time="ordered_on", validation="10d", test="19d")
+    assert any("the newest 19 days are for the test" in sentence for sentence in assumptions(draft))
 
 
 def test_of_two_columns_of_times_none_is_taken(tmp_path: Path) -> None:
@@ -88,7 +93,9 @@ def test_a_birthday_is_no_time_of_a_record(tmp_path: Path) -> None:
     assert proposed(tmp_path, dated(alone(), "date_of_birth", lambda place: place // 10))[1].split == Split()
 
 
-@pytest.mark.parametrize(("day", "by_time"), [(lambda place: place // 10, True), (lambda place: place % 5 * 20, False)])
+@pytest.mark.parametrize(
+    ("day", "by_time"), [(lambda place: place // 10, True), (lambda place: place % 5 * 20 + place % 7, False)]
+)
 def test_by_group_and_time_is_proposed_where_enough_records_are_left(
     tmp_path: Path, day: Callable[[int], int], by_time: bool
 ) -> None:

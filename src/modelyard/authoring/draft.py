@@ -264,7 +264,7 @@ def _key(table: Table, question: Question) -> Column | None:
 def _unless_the_group(proposal: Proposal, found: Together) -> Proposal:
     if proposal.column is found.group:
         return Proposal(proposal.column, None, "says whose the record is: the split goes by it")
-    if proposal.column is found.time:
+    if proposal.column is found.time and proposal.type:
         return Proposal(proposal.column, None, "says when the record came about: the split goes by it")
     return proposal
 

@@ -2,7 +2,8 @@
 
 Copies are told from chance by pairs of records. Of the pairs that are equal in all columns but the most telling one,
 some are equal in that one as well, as many as its values are equal by chance. A table has copies where far more are. A
-column that the others already tell is passed over, so that columns that say the same in two ways prove nothing.
+column without which no other pairs are equal is passed over. Where such pairs were to be expected, the other columns
+tell it, and it proves nothing; where there are too many values for that, it makes equal records rarer by its chance.
 """
 
 import math
@@ -38,6 +39,7 @@ SAME = 0.9
 BEYOND_CHANCE = 100
 FEWEST_PAIRS = 10
 FEWEST_COPIES = 0.01
+FEWEST_COLUMNS = 2
 SMALLEST = 1e-12
 # A table whose records are of fewer days says little of days to come.
 FEWEST_DAYS = 10
@@ -111,7 +113,8 @@ def beyond_chance(columns: Sequence[Codes]) -> float:
     Args:
         columns: A number for each record that stands for its value, of each column.
     """
-    if not columns:
+    # One column alone does not tell copies from values that are rounded.
+    if len(columns) < FEWEST_COLUMNS:
         return 0.0
     hashes = _hashed(columns)
     rest = np.sum(hashes, axis=0)
@@ -120,12 +123,17 @@ def beyond_chance(columns: Sequence[Codes]) -> float:
     if equal < FEWEST_PAIRS or counts[counts > 1].sum() < FEWEST_COPIES * len(rest):
         return 0.0
     chances = [_chance(column[first]) for column in columns]
+    expected_on_rest = _pairs(np.array([len(first)])) * float(np.prod(chances))
+    passed = 1.0
     for place in np.argsort(chances, kind="stable"):
+        chance = max(chances[place], SMALLEST)
         rest -= hashes[place]
-        others = _pairs(np.unique(rest, return_counts=True)[1]) - equal
+        expected_on_rest /= chance
+        others = _pairs_of(rest) - equal
         if others > 0:
-            expected = others * chances[place] / max(1 - chances[place], SMALLEST)
-            return float(equal / max(expected, SMALLEST))
+            expected = others * chance / max(1 - chance, SMALLEST)
+            return float(equal / max(expected * passed, SMALLEST))
+        passed *= chance if expected_on_rest < 1 else 1.0
     return math.inf
 
 
@@ -214,6 +222,10 @@ def _hashed(columns: Sequence[Codes]) -> list[NDArray[np.uint64]]:
     """A number for each value: the sums of rows are equal where the rows are, but for a chance of about 2**-40."""
     drawn = np.random.default_rng(0)
     return [drawn.integers(0, 2**63, column.max() + 1, dtype=np.uint64)[column] for column in columns]
+
+
+def _pairs_of(values: NDArray[np.uint64]) -> float:
+    return _pairs(np.unique(values, return_counts=True)[1])
 
 
 def _pairs(counts: NDArray[np.integer]) -> float:
