@@ -211,20 +211,20 @@ def _experiments() -> Iterator[Experiment]:
             (name,), f"noise passes: 200 groups of 5, {title}", partial(false_pass_of_groups, shared, pure), 2000
         )
     name, title = "gate_false_passes_100_looks", "any of 100 models of noise passes on a growing table"
-    yield Experiment((name,), title, any_false_pass, 1000)
+    yield Experiment((name,), title, any_false_pass, 500)
     name, title = "gate_power_first_20_positives", "0.80 passes first: 20 positives of 1 000"
     yield Experiment((name,), title, partial(power_of_first, 20, 1000), 1000)
     name, title = "gate_power_first_60_records", "0.80 passes first: 60 records, half positive"
     yield Experiment((name,), title, partial(power_of_first, 30, 60), 1000)
     for records, look, label in ((250, 1, "250"), (1000, 1, "1000"), (1000, 100, "1000_100_looks")):
         title = f"0.82 passes beside 0.80: {records} records, look {look}"
-        yield Experiment((f"gate_power_{label}",), title, partial(power, records, look, False), 1000)
+        yield Experiment((f"gate_power_{label}",), title, partial(power, records, look, False), 600)
         name, title = f"gate_power_{label}_with_reference", f"{title}, and beside another 0.80"
-        yield Experiment((name,), title, partial(power, records, look, True), 1000)
+        yield Experiment((name,), title, partial(power, records, look, True), 200)
     title = "guards refuse 0.80 beside 0.80: 1 000 records, 77 positive, 20 slices"
-    yield Experiment(("gate_guards_refuse_equal",), title, refused_by_guards, 1000)
+    yield Experiment(("gate_guards_refuse_equal",), title, refused_by_guards, 400)
     yield Experiment(("gate_slice_intervals",), "intervals hold: slices of 25 records", slice_intervals, 1000)
-    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 200)
+    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 100)
 
 
 EXPERIMENTS = tuple(_experiments())

@@ -31,7 +31,7 @@ OF_VALUES = Objective.of(TaskKind.REGRESSION, Target(name="y"), metric="mean_pin
 
 def of_classes(records: int, classes: int, seed: int = 1, clusters: NDArray[np.intp] | None = None) -> Predictions:
     generator = np.random.default_rng(seed)
-    truth = generator.permutation(np.arange(records) % classes)
+    truth = generator.integers(0, classes, records)
     # Rounded, so that many scores are equal.
     scores = generator.dirichlet(np.ones(classes), records).round(2) + 0.01
     scores[np.arange(records), truth] += 0.2

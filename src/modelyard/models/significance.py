@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 # Fewer make no bound truer in the simulations, and refuse everything where two models differ on two or three records.
@@ -55,7 +55,7 @@ class Measured(NamedTuple):
 def lower_bound(measured: Measured, error_rate: float) -> float:
     """What the true value is above, but for a chance of `error_rate`."""
     error, freedom = standard_error(measured)
-    return measured.value - float(t.isf(error_rate, freedom)) * error
+    return measured.value - _quantile(error_rate, freedom) * error
 
 
 def upper_bound(difference: Measured, error_rate: float, least_error: float) -> float:
@@ -69,7 +69,7 @@ def upper_bound(difference: Measured, error_rate: float, least_error: float) -> 
     if not difference.influences.any():
         return difference.value
     error, freedom = standard_error(difference)
-    width = float(t.isf(error_rate, max(freedom, LEAST_FREEDOM))) * float(np.hypot(error, least_error))
+    width = _quantile(error_rate, max(freedom, LEAST_FREEDOM)) * float(np.hypot(error, least_error))
     return difference.value + width
 
 
@@ -78,7 +78,7 @@ def lower_bound_beside_chance(difference: Measured, error_rate: float) -> float:
 
     Such a model's area has a known error, which the records at hand may understate.
     """
-    by_chance = float(norm.isf(error_rate)) * difference.chance_error
+    by_chance = -float(ndtri(error_rate)) * difference.chance_error
     return min(lower_bound(difference, error_rate), difference.value - by_chance)
 
 
@@ -90,7 +90,7 @@ def interval(measured: Measured, least_error: float) -> tuple[float, float]:
         least_error: A standard error that is there besides: few records may agree by chance.
     """
     error, freedom = standard_error(measured)
-    width = float(t.isf(OUTSIDE_INTERVAL, max(freedom, LEAST_FREEDOM))) * float(np.hypot(error, least_error))
+    width = _quantile(OUTSIDE_INTERVAL, max(freedom, LEAST_FREEDOM)) * float(np.hypot(error, least_error))
     return measured.value - width, measured.value + width
 
 
@@ -117,6 +117,11 @@ def effective_count(members: NDArray[np.bool_], clusters: NDArray[Any] | None) -
         return float(members.sum())
     sizes = np.unique(clusters[members], return_counts=True)[1].astype(np.float64)
     return float(sizes.sum() ** 2 / np.sum(sizes**2)) if len(sizes) else 0.0
+
+
+def _quantile(error_rate: float, freedom: float) -> float:
+    """What Student's t is above with a chance of `error_rate`; as in `scipy.stats`, but at once."""
+    return -float(stdtrit(freedom, error_rate))
 
 
 def _part(measured: Measured, stratum: Any) -> tuple[Floats, NDArray[Any]]:
