@@ -297,9 +297,12 @@ def _judge_with(
     in_production = _in_production(use_case, platform, champion)
     compared = [challenger, *([champion] if in_production and champion else [])]
 
+    clusters = part.clusters
+
     def too_few(versions: Sequence[int]) -> list[str]:
-        left = test[target].to_numpy()[part.unseen_by(versions)]
-        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), left)
+        unseen = part.unseen_by(versions)
+        left, together = test[target].to_numpy()[unseen], None if clusters is None else clusters[unseen]
+        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), left, together)
 
     objections = [
         *too_few([]),
@@ -323,7 +326,7 @@ def _judge_with(
         champion=ask(in_production) if in_production else None,
         reference=ask(other) if other else None,
         unseen=unseen,
-        clusters=part.clusters,
+        clusters=clusters,
     )
     judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
     return Judged(judgement, look, reference, _notes_on_records(unseen))
