@@ -296,7 +296,6 @@ def _judge_with(
     agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
     in_production = _in_production(use_case, platform, champion)
     compared = [challenger, *([champion] if in_production and champion else [])]
-
     clusters = part.clusters
 
     def too_few(versions: Sequence[int]) -> list[str]:
