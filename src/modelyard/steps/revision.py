@@ -28,6 +28,7 @@ CODE = (
     "models/seen.py",
     "models/tabular.py",
     "objective.py",
+    "split.py",
 )
 # A model of pictures, besides.
 PICTURE_CODE = (
