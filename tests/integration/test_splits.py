@@ -373,7 +373,7 @@ def test_the_gate_is_told_which_records_depend_on_each_other(
 
     monkeypatch.setattr(gate, "weigh", watched)
     use_case = orders(Split(by="customer_id"))
-    looped(use_case, tracked, tmp_path / "orders.csv", of_customers(100))
+    looped(use_case, tracked, tmp_path / "orders.csv", of_customers(300))
     [evidence] = judged
     assert evidence.clusters is not None
     assert len(set(evidence.clusters.tolist())) * 5 == len(evidence.clusters) == len(evidence.truth)
