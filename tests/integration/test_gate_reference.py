@@ -58,6 +58,7 @@ def test_what_is_as_bad_as_production_is_refused_beside_the_best_version(
     ]
 
 
+@pytest.mark.long
 def test_the_best_version_is_not_pruned(use_case: UseCase, platform: Platform, records: Path) -> None:
     loop(use_case, platform, records)
     for place in range(3):
@@ -66,6 +67,7 @@ def test_the_best_version_is_not_pruned(use_case: UseCase, platform: Platform, r
     assert {version.number for version in platform.registry.versions(use_case.name)} == {1, 3, 4}
 
 
+@pytest.mark.long
 def test_where_the_best_version_does_not_fit_the_next_one_takes_its_place(
     use_case: UseCase, platform: Platform, records: Path
 ) -> None:
