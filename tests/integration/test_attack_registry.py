@@ -185,6 +185,7 @@ def test_a_version_in_production_that_cannot_answer_keeps_no_better_one_out(
     assert not attacker.trace.exists()
 
 
+@pytest.mark.long
 def test_the_commands_say_it_in_a_sentence(
     use_case: UseCase,
     platform: Platform,

@@ -184,6 +184,7 @@ def test_a_half_made_database_is_made_again(new_home: Path) -> None:
             assert ask(postgres.url("raw_data"), "select current_user") == "pipeline"
 
 
+@pytest.mark.long
 def test_two_homes_run_at_once_whatever_their_names(home: Path, new_home: Path) -> None:
     odd = new_home / "it's 100% ü & more"
     with embedded_postgres(home) as first, embedded_postgres(odd) as second:
@@ -228,6 +229,7 @@ def no_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account, "_in_namespace", lambda _: refusing)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not ROOT, reason="only root needs another account")
 @pytest.mark.usefixtures("no_user_namespaces")
 def test_root_without_user_namespaces_runs_it_as_nobody(new_home: Path) -> None:
@@ -245,6 +247,7 @@ def test_root_without_user_namespaces_runs_it_as_nobody(new_home: Path) -> None:
     assert not postgres.socket.exists()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not ROOT, reason="only root needs another account")
 def test_what_nobody_made_is_used_where_user_namespaces_exist(new_home: Path) -> None:
     new_home.chmod(0o755)
@@ -268,6 +271,7 @@ def test_root_is_told_which_folder_is_in_the_way(new_home: Path) -> None:
     assert processes_of(new_home) == []
 
 
+@pytest.mark.long
 def test_a_database_of_another_version_is_a_sentence(new_home: Path) -> None:
     with embedded_postgres(new_home):
         pass
@@ -286,6 +290,7 @@ def test_a_home_that_cannot_be_made_is_a_sentence(new_home: Path) -> None:
         pass
 
 
+@pytest.mark.long
 def test_two_migrate_at_once(new_home: Path) -> None:
     server = PostgresServer(new_home)
     migrating = "import sys; from modelyard.stores.migrate import migrate; print(len(migrate(sys.argv[1])))"

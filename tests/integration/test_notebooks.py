@@ -64,6 +64,7 @@ def test_the_exploring_notebook_runs(run: Any) -> None:
     assert found.data.metrics["test_roc_auc"] > 0.7
 
 
+@pytest.mark.long
 def test_the_classification_experiments_run_and_keep_what_they_find(run: Any, snapshot_id: str) -> None:
     shown = run("classification_experiments.ipynb")
     assert f"snapshot {snapshot_id}" in shown

@@ -42,7 +42,7 @@ TEST_OF_EACH_CLASS = 55
 PICKLED = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 
 
-@pytest.fixture(params=["folder", "afar"])
+@pytest.fixture(params=["folder", pytest.param("afar", marks=pytest.mark.long)])
 def platform(
     request: pytest.FixtureRequest, empty_postgres: Postgres, tracking_uri: str, tmp_path: Path
 ) -> Iterator[Platform]:

@@ -214,6 +214,7 @@ def test_what_was_refused_is_judged_again_when_somebody_asks(
     assert (forced.version, forced.verdict) == (refused.version, Verdict.FORCED)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("refused")
 def test_what_was_refused_is_judged_again_by_another_gate(use_case: UseCase, platform: Platform) -> None:
     other_gate = use_case.model_copy(update={"gate": Gate(baseline_margin=0.03)})

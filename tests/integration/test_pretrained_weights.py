@@ -80,6 +80,7 @@ def test_what_is_fitted_started_from_the_files_weights(trained: Callable[[], Tra
     assert len(parameters["weights.sha256"]) == 64
 
 
+@pytest.mark.long
 def test_other_weights_in_the_file_are_another_training_and_the_same_are_none(
     trained: Callable[[], TrainResult], tmp_path: Path
 ) -> None:
