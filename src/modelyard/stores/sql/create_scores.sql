@@ -4,7 +4,6 @@ create table {table} (
     line bigint primary key,
     record_key text,
     prediction {prediction},
-    {interval}
     probability double precision,
     probabilities jsonb,
     model_version bigint not null,
