@@ -130,7 +130,7 @@ class Gate(Frozen):
 
         Args:
             doubling: How often the test part has doubled since the first model was judged on it, from 1.
-            look: The how-manieth model this is since it doubled, from 1.
+            look: The number of the model since the test part doubled last, from 1.
         """
         # Of 1/1, 1/4, 1/9 and so on all add up to one.
         return (1 - self.level) * (6 / (math.pi * doubling) ** 2) * (6 / (math.pi * look) ** 2)

@@ -10,8 +10,8 @@ class Look(Frozen):
     """A look at a test part.
 
     Attributes:
-        doubling: How often the test part had doubled since the first look, from 1.
-        look: The how-manieth look it is since then, from 1.
+        doubling: How often the test part has doubled since the first look, from 1.
+        look: Its number since the test part doubled last, from 1.
     """
 
     doubling: int

@@ -1,5 +1,5 @@
 -- Every model that the gate has judged on a test part, once: all of them share one chance of a wrong pass.
--- doubling says how often the test part had doubled since the first, look the how-manieth it is since then.
+-- doubling counts how often the test part has doubled since the first look, look counts the looks since it doubled last.
 create table gate_looks (
     data_name text not null,
     model_version bigint not null,
