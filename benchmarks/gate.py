@@ -136,7 +136,7 @@ def _walk(generator: np.random.Generator, *, with_reference: bool) -> Iterator[f
 
 def _experiments() -> Iterator[Experiment]:
     for positives in (1, 2, 5, 20, 100, 500):
-        name, title = f"gate_false_passes_{positives}_positives", f"noise passes: {positives} positive of 1 000"
+        name, title = f"gate_false_passes_{positives}_positives", f"noise passes: {positives} of 1 000 positive"
         yield Experiment((name,), title, partial(false_pass, positives, 1000), 2000)
     for records in (30, 60):
         name, title = f"gate_false_passes_{records}_records", f"noise passes: {records} records, half positive"
@@ -147,7 +147,7 @@ def _experiments() -> Iterator[Experiment]:
     yield Experiment((name,), title, partial(false_pass_of_values, 30), 2000)
     name, title = "gate_false_passes_100_looks", "any of 100 models of noise passes on a growing table"
     yield Experiment((name,), title, any_false_pass, 1000)
-    name, title = "gate_power_first_20_positives", "0.80 passes first: 20 positives of 1 000"
+    name, title = "gate_power_first_20_positives", "0.80 passes first: 20 of 1 000 positive"
     yield Experiment((name,), title, partial(power_of_first, 20, 1000), 1000)
     name, title = "gate_power_first_60_records", "0.80 passes first: 60 records, half positive"
     yield Experiment((name,), title, partial(power_of_first, 30, 60), 1000)

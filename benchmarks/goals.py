@@ -47,9 +47,7 @@ GOALS = (
     Goal("preprocess_time_for_10_times_the_rows", "preprocess of ten times the records, in time", most=10),
     Goal("preprocess_time_for_100_times_the_rows", "preprocess of a hundred times the records, in time", most=100),
     *(
-        Goal(
-            f"gate_false_passes_{count}_positives", f"models of noise that pass, {count} positives of 1 000", most=0.01
-        )
+        Goal(f"gate_false_passes_{count}_positives", f"models of noise that pass, {count} of 1 000 positive", most=0.01)
         for count in (1, 2, 5, 20, 100, 500)
     ),
     Goal("gate_false_passes_30_records", "the same, 30 records, half positive", most=0.01),
@@ -57,7 +55,7 @@ GOALS = (
     Goal("gate_false_passes_3_classes", "the same, three classes of 20 records", most=0.01),
     Goal("gate_false_passes_values", "the same, a regression of 30 heavy-tailed values", most=0.01),
     Goal("gate_false_passes_100_looks", "tables on which any of 100 models of noise passes, growing", most=0.01),
-    Goal("gate_power_first_20_positives", "first models of ROC AUC 0.80 that pass, 20 positives of 1 000", least=0.9),
+    Goal("gate_power_first_20_positives", "first models of ROC AUC 0.80 that pass, 20 of 1 000 positive", least=0.9),
     Goal("gate_power_first_60_records", "the same, 60 records, half positive", least=0.8),
     Goal("gate_power_250", "models of 0.82 that pass beside 0.80, 250 test records", least=0.5),
     Goal("gate_power_1000", "the same, 1 000 test records", least=0.9),
