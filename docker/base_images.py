@@ -17,16 +17,16 @@ SETTING = re.compile(r"^(\w+_IMAGE)=(\S+)$", re.MULTILINE)
 
 def main() -> None:
     """Prints a line for each setting."""
-    if not shutil.which("docker"):
-        sys.exit("error: there is no docker command: images are pulled to learn their digests")
     for name, image in SETTING.findall(CONFIG.read_text(encoding="utf-8")):
-        sys.stdout.write(f"{name}={by_digest(os.environ.get(name) or image)}\n")
+        sys.stdout.write(f"{name}={resolve(os.environ.get(name) or image)}\n")
 
 
-def by_digest(image: str) -> str:
-    """The image's name with the digest that its registry gives."""
+def resolve(image: str) -> str:
+    """An image's name with the digest that its registry gives; one that has a digest stays as it is."""
     if "@" in image:
         return image
+    if not shutil.which("docker"):
+        sys.exit(f"error: there is no docker command to pull {image} with, whose digest is known to its registry only")
     if subprocess.run(["docker", "pull", "--quiet", image], check=False, stdout=sys.stderr).returncode:
         sys.exit(f"error: {image} cannot be pulled, and its digest is known to its registry only")
     found = subprocess.run(["docker", "image", "inspect", image], check=True, stdout=subprocess.PIPE)
