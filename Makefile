@@ -80,7 +80,7 @@ wrk: ## Install the client of the benchmarks, where this can be done
 	@command -v wrk >/dev/null || $(call system-package,wrk,serving will not be measured)
 
 .PHONY: bench
-bench: wrk $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
+bench: wrk $(VENV)/.benchmarks ## Measure beside peers, print a table, write bench.json
 	@$(BIN)/python -m benchmarks.run
 
 .PHONY: lock
@@ -99,6 +99,7 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
+	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev --extra benchmarks -o requirements/benchmarks.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
 
 .PHONY: clean
@@ -114,6 +115,10 @@ $(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python | $(UV)
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
 	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.benchmarks: requirements/benchmarks.txt $(VENV)/.dev
+	@$(UV) pip install -q --python $(VENV) --require-hashes --compile-bytecode -r requirements/benchmarks.txt
 	@touch $@
 
 $(VENV)/.tensorflow: requirements/local-tensorflow.txt $(VENV)/.local

@@ -11,6 +11,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.special import expit
 from scipy.stats import norm
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.gate import Answers, Evidence, Weighed, objections_to_data, weigh
+from modelyard.models.evidence import Answers, Evidence
+from modelyard.models.gate import Weighed, objections_to_data, weigh
+from modelyard.models.guards import guard
+from modelyard.models.metrics import choose_threshold
+from modelyard.objective import Objective
 from modelyard.stores.looks import doubling_of
 from modelyard.usecase import Gate
 
@@ -35,6 +41,16 @@ THREE = Contract(
     use_case="three", kind=TaskKind.MULTICLASS, features=(SIZE,), target=Target(name="y", classes=(0, 1, 2))
 )
 VALUE = Contract(use_case="value", kind=TaskKind.REGRESSION, features=(SIZE,), target=Target(name="y"))
+OBJECTIVE = Objective.of(TWO.kind, TWO.target)
+# What is shown of the records: shares of the test part.
+REGIONS = {"north": 0.4, "east": 0.3, "south": 0.25, "west": 0.05}
+RARE_SLICES = 20
+GROUPS, GROUP_SIZE = 200, 5
+GROUPED = (
+    ("gate_false_passes_groups", "with one label and one score", 1.0, True),
+    ("gate_false_passes_groups_of_like_scores", "with one label and like scores", 0.5, True),
+    ("gate_false_passes_groups_of_both_classes", "with one score and both labels", 1.0, False),
+)
 # Of the scores that two models give to a record.
 CORRELATION = 0.9
 CHAMPION_AREA = 0.8
@@ -74,7 +90,7 @@ def false_pass(positives: int, records: int, generator: np.random.Generator) -> 
 def false_pass_of_three_classes(records: int, generator: np.random.Generator) -> Found:
     """Whether a first model of noise passes that tells three classes apart."""
     truth = np.arange(records) % 3
-    flat = Answers(THREE, np.zeros((records, 3)))
+    flat = Answers(THREE, np.full((records, 3), 1 / 3))
     return [_passes(Evidence(truth, Answers(THREE, generator.dirichlet(np.ones(3), records)), flat))]
 
 
@@ -101,15 +117,59 @@ def power_of_first(positives: int, records: int, generator: np.random.Generator)
     """Whether a first model of a true area of 0.80 passes."""
     truth = _classes(positives, records)
     [model] = _models(truth, [CHAMPION_AREA], generator)
-    return [_passes(_two(truth, model))]
+    return [_passes(_two(truth, _with_threshold(model, CHAMPION_AREA, records, generator)))]
 
 
 def power(records: int, look: int, with_reference: bool, generator: np.random.Generator) -> Found:
-    """Whether a model of a true area of 0.82 passes beside one of 0.80; as reference, there may be another such one."""
+    """Whether a model of a true area of 0.82 passes beside one of 0.80; as reference, there may be another such one.
+
+    Every guard is on: the models' thresholds come from validation parts of their own, and there are slices.
+    """
     truth = _classes(records // 2, records)
-    model, champion, reference = _models(truth, [0.82, CHAMPION_AREA, CHAMPION_AREA], generator)
+    areas = [0.82, CHAMPION_AREA, CHAMPION_AREA]
+    answers = zip(_models(truth, areas, generator), areas, strict=True)
+    model, champion, reference = (_with_threshold(each, area, records // 2, generator) for each, area in answers)
     evidence = _two(truth, model, champion, reference if with_reference else None)
-    return [_passes(evidence, GATE.error_rate(1, look))]
+    sliced = replace(evidence, slices={"region": generator.choice(list(REGIONS), records, p=list(REGIONS.values()))})
+    return [_passes(sliced, GATE.error_rate(1, look))]
+
+
+def false_pass_of_groups(shared: float, pure: bool, generator: np.random.Generator) -> Found:
+    """Whether a first model of noise passes on groups of records that resemble each other.
+
+    Args:
+        shared: How much of the scores' variance the records of a group have in common.
+        pure: Whether they have the class in common, too.
+        generator: Of the draw.
+    """
+    groups = np.repeat(np.arange(GROUPS), GROUP_SIZE)
+    truth = generator.permutation(_classes(len(groups) // 2, len(groups)))
+    if pure:
+        truth = generator.permutation(_classes(GROUPS // 2, GROUPS))[groups]
+    common, own = generator.normal(size=GROUPS)[groups], generator.normal(size=len(groups))
+    score = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    return [_passes(replace(_two(truth, _answers(score)), clusters=groups))]
+
+
+def refused_by_guards(generator: np.random.Generator) -> Found:
+    """Whether the guards refuse a model that is as good as production; one in 13 is positive, and slices are rare."""
+    truth = _classes(77, 1000)
+    answers = _models(truth, [CHAMPION_AREA, CHAMPION_AREA], generator)
+    model, champion = (_with_threshold(each, CHAMPION_AREA, 1000, generator) for each in answers)
+    towns = generator.choice(RARE_SLICES, len(truth), p=np.arange(1, RARE_SLICES + 1) / sum(range(RARE_SLICES + 1)))
+    evidence = replace(_two(truth, model, champion), slices={"town": towns})
+    return [bool(guard(GATE, evidence).reasons)]
+
+
+def slice_intervals(generator: np.random.Generator) -> Found:
+    """The share of a rare slice's intervals that hold: those of the area and of the accuracy."""
+    truth = _classes(12, 25)
+    [model] = _models(truth, [CHAMPION_AREA], generator)
+    aim = Objective.of(TWO.kind, TWO.target, decision_metric="accuracy")
+    evidence = replace(_two(truth, model), objective=aim, slices={"all": np.zeros(len(truth))})
+    held = {"roc_auc": CHAMPION_AREA, "accuracy": float(norm.cdf(_distance(CHAMPION_AREA) / 2))}
+    found = [each for each in guard(GATE, evidence).slices if each.metric in held]
+    return [float(np.mean([each.low <= held[each.metric] <= each.high for each in found]))]
 
 
 def walk(generator: np.random.Generator) -> Found:
@@ -127,8 +187,9 @@ def _walk(generator: np.random.Generator, *, with_reference: bool) -> Iterator[f
         area = champion - DECLINE
         model, before, reference = _models(truth, [area, champion, best], generator)
         moved = with_reference and best != champion
-        weighed = _weighed(_two(truth, model, before, reference if moved else None), GATE.error_rate(1, look))
-        if not weighed.reasons:
+        evidence = _two(truth, model, before, reference if moved else None)
+        weighed = _weighed(evidence, GATE.error_rate(1, look))
+        if not weighed.reasons and not guard(GATE, evidence).reasons:
             best = area if weighed.is_best else best
             champion = area
         yield champion
@@ -145,6 +206,10 @@ def _experiments() -> Iterator[Experiment]:
     yield Experiment((name,), title, partial(false_pass_of_three_classes, 60), 2000)
     name, title = "gate_false_passes_values", "noise passes: 30 heavy-tailed values"
     yield Experiment((name,), title, partial(false_pass_of_values, 30), 2000)
+    for name, title, shared, pure in GROUPED:
+        yield Experiment(
+            (name,), f"noise passes: 200 groups of 5, {title}", partial(false_pass_of_groups, shared, pure), 2000
+        )
     name, title = "gate_false_passes_100_looks", "any of 100 models of noise passes on a growing table"
     yield Experiment((name,), title, any_false_pass, 1000)
     name, title = "gate_power_first_20_positives", "0.80 passes first: 20 of 1 000 positive"
@@ -153,10 +218,13 @@ def _experiments() -> Iterator[Experiment]:
     yield Experiment((name,), title, partial(power_of_first, 30, 60), 1000)
     for records, look, label in ((250, 1, "250"), (1000, 1, "1000"), (1000, 100, "1000_100_looks")):
         title = f"0.82 passes beside 0.80: {records} records, look {look}"
-        yield Experiment((f"gate_power_{label}",), title, partial(power, records, look, False), 1000)
+        yield Experiment((f"gate_power_{label}",), title, partial(power, records, look, False), 600)
         name, title = f"gate_power_{label}_with_reference", f"{title}, and beside another 0.80"
-        yield Experiment((name,), title, partial(power, records, look, True), 1000)
-    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 200)
+        yield Experiment((name,), title, partial(power, records, look, True), 200)
+    title = "guards refuse 0.80 beside 0.80: 1 000 records, 77 positive, 20 slices"
+    yield Experiment(("gate_guards_refuse_equal",), title, refused_by_guards, 400)
+    yield Experiment(("gate_slice_intervals",), "intervals hold: slices of 25 records", slice_intervals, 1000)
+    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 100)
 
 
 EXPERIMENTS = tuple(_experiments())
@@ -210,23 +278,47 @@ def _models(truth: NDArray[np.intp], areas: Sequence[float], generator: np.rando
     """Models of these true areas; what the records have in common goes into the scores of all."""
     common = np.sqrt(CORRELATION) * generator.normal(size=len(truth))
     own = [np.sqrt(1 - CORRELATION) * generator.normal(size=len(truth)) for _ in areas]
-    distances = [np.sqrt(2) * norm.ppf(area) for area in areas]
-    return [_answers(common + each + distance * truth) for each, distance in zip(own, distances, strict=True)]
+    scores = zip(own, (_distance(area) for area in areas), strict=True)
+    share = float(truth.mean())
+    return [_answers(_log_odds(common + each + distance * truth, distance, share)) for each, distance in scores]
 
 
-def _answers(score: Scores) -> Answers:
-    return Answers(TWO, np.column_stack([-score, score]))
+def _distance(area: float) -> float:
+    """How far the means of the two classes' scores are apart."""
+    return float(np.sqrt(2) * norm.ppf(area))
+
+
+def _log_odds(score: Scores, distance: float, share: float) -> Scores:
+    """The log odds of a normal score that is further by a distance for positive records, which a share of all are."""
+    odds: Scores = distance * score - distance**2 / 2 + np.log(share / (1 - share))
+    return odds
+
+
+def _answers(log_odds: Scores) -> Answers:
+    probability = expit(log_odds)
+    return Answers(TWO, np.column_stack([1 - probability, probability]))
+
+
+def _with_threshold(answers: Answers, area: float, records: int, generator: np.random.Generator) -> Answers:
+    """With the threshold that is best on a validation part of so many records, of which as many are positive."""
+    distance, share = _distance(area), float(answers.scores[:, 1].mean())
+    positive = generator.random(records) < share
+    log_odds = _log_odds(generator.normal(size=records) + distance * positive, distance, share)
+    threshold = choose_threshold(OBJECTIVE, positive, expit(log_odds))
+    return Answers(answers.contract.model_copy(update={"threshold": threshold}), answers.scores)
 
 
 def _two(
     truth: NDArray[np.intp], model: Answers, champion: Answers | None = None, reference: Answers | None = None
 ) -> Evidence:
-    return Evidence(truth, model, Answers(TWO, np.zeros((len(truth), 2))), champion, reference)
+    return Evidence(truth, model, _answers(np.zeros(len(truth))), champion, reference)
 
 
 def _passes(evidence: Evidence, error_rate: float = GATE.error_rate(1, 1)) -> bool:
     contract, truth = evidence.model.contract, evidence.truth
-    return not objections_to_data(GATE, contract, truth, truth) and not _weighed(evidence, error_rate).reasons
+    if objections_to_data(GATE, contract, truth, truth, evidence.clusters) or _weighed(evidence, error_rate).reasons:
+        return False
+    return not guard(GATE, evidence).reasons
 
 
 def _weighed(evidence: Evidence, error_rate: float) -> Weighed:

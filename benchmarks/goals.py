@@ -28,15 +28,17 @@ class Goal(NamedTuple):
 
     def __str__(self) -> str:
         """The goal in words; empty where there is none."""
+        if self.least is not None and self.most is not None:
+            return f"{self.least:g} to {self.most:g}"
         if self.least is not None:
             return f"at least {self.least:g}"
         return "" if self.most is None else f"at most {self.most:g}"
 
     def is_reached(self, value: float) -> bool | None:
         """Whether a value reaches the goal; None: there is no goal."""
-        if self.least is not None:
-            return value >= self.least
-        return None if self.most is None else value <= self.most
+        if self.least is None and self.most is None:
+            return None
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
 GOALS = (
@@ -54,14 +56,27 @@ GOALS = (
     Goal("gate_false_passes_60_records", "the same, 60 records, half positive", most=0.01),
     Goal("gate_false_passes_3_classes", "the same, three classes of 20 records", most=0.01),
     Goal("gate_false_passes_values", "the same, a regression of 30 heavy-tailed values", most=0.01),
+    Goal("gate_false_passes_groups", "the same, 200 groups of 5 with one label and one score each", most=0.01),
+    Goal("gate_false_passes_groups_of_like_scores", "the same, with one label and like scores", most=0.01),
+    Goal("gate_false_passes_groups_of_both_classes", "the same, with one score and both labels", most=0.01),
     Goal("gate_false_passes_100_looks", "tables on which any of 100 models of noise passes, growing", most=0.01),
     Goal("gate_power_first_20_positives", "first models of ROC AUC 0.80 that pass, 20 of 1 000 positive", least=0.9),
     Goal("gate_power_first_60_records", "the same, 60 records, half positive", least=0.8),
     Goal("gate_power_250", "models of 0.82 that pass beside 0.80, 250 test records", least=0.5),
     Goal("gate_power_1000", "the same, 1 000 test records", least=0.9),
     Goal("gate_power_1000_100_looks", "the same, the 100th model that is judged by them", least=0.5),
+    Goal("gate_guards_refuse_equal", "models as good as production that guards or slices refuse", most=0.02),
+    Goal("gate_slice_intervals", "intervals of slices of 25 records that hold", least=0.9),
     Goal("gate_walk_promoted", "of 40 retrainings, each truly 0.005 worse, promoted", most=4),
     Goal("gate_walk_lost", "ROC AUC lost by them", most=0.02),
+    Goal(
+        "split_honest_groups", "ROC AUC by new customers: measured minus true, 40 draws, split by customer", most=0.02
+    ),
+    Goal("split_honest_weeks", "ROC AUC in the next weeks: measured minus true, 40 draws, split by time", most=0.02),
+    Goal("calibration_error", "calibration error beyond chance on public tables, median", most=0.01),
+    Goal("calibration_error_worst", "the same, of the worst table", most=0.03),
+    Goal("interval_coverage", "truth inside of intervals of 90 %, mean over public tables", least=0.885, most=0.92),
+    Goal("interval_width_over_mapie", "width of these intervals ÷ MAPIE's CV+ on the same model", most=1.05),
     Goal("credit_risk_seconds", "load, preprocess and train 150 000 borrowers, s", most=60),
     Goal("loop_seconds", "the loop from trigger to served on a warm machine, s", most=60),
     Goal("durable_over_mlflow_serve", "durable `/predict` ÷ `mlflow models serve`, 16 connections", least=75),

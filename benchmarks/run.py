@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import credit, gate, goals, load, loop, preprocess, serve
+from benchmarks import credit, gate, goals, load, loop, preprocess, probabilities, serve, splits
 from modelyard.errors import BadInput
 from modelyard.local.postgres import embedded_postgres
 from modelyard.settings import read_settings
@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description="Measures Modelyard beside its peers.")
     parser.add_argument("--rows", type=int, default=ROWS, help="records that are loaded; fewer for a quick look")
-    parser.add_argument("--no-loop", action="store_true", help="without the loop, training, serving and the gate")
+    parser.add_argument(
+        "--no-loop", action="store_true", help="without the loop, training, serving, the gate and probabilities"
+    )
     chosen = parser.parse_args(arguments)
     report = measure(chosen.rows, with_loop=not chosen.no_loop)
     path = read_settings().home / "bench.json"
@@ -57,7 +59,7 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
 
     Args:
         rows: Records that are loaded.
-        with_loop: Whether the gate, the loop and the training of credit risk are measured too.
+        with_loop: Whether the gate, probabilities, the loop and the training of credit risk are measured too.
 
     Returns:
         The machine, the measurements and the ratios.
@@ -72,6 +74,10 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
     if with_loop:
         measured["gate"] = gate.measure()
         console.print(gate.show(measured["gate"]))
+        measured["splits"] = splits.measure()
+        console.print(splits.show(measured["splits"]))
+        measured["probabilities"] = probabilities.measure()
+        console.print(probabilities.show(measured["probabilities"]))
         measured["credit"] = credit.measure()
         console.print(credit.show(measured["credit"]))
         measured["loop"] = loop.measure()
@@ -79,7 +85,9 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
         measured |= _measure_serving(console)
     ratios = load.ratios(measured["load"]) | preprocess.ratios(measured["preprocess"])
     if with_loop:
-        ratios |= gate.ratios(measured["gate"]) | credit.ratios(measured["credit"]) | loop.ratios(measured["loop"])
+        ratios |= gate.ratios(measured["gate"]) | splits.ratios(measured["splits"])
+        ratios |= probabilities.ratios(measured["probabilities"])
+        ratios |= credit.ratios(measured["credit"]) | loop.ratios(measured["loop"])
     ratios |= serve.ratios(measured["serve"]) if "serve" in measured else {}
     machine = _machine()
     console.print(_in_words(machine), soft_wrap=True)

@@ -3,15 +3,16 @@
 Use cases are found in the package and in USE_CASES_PATH; a new one needs no change here.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pendulum
 from airflow.sdk import DAG, Asset, Param, chain
 
 from dags.step_runner import RUN_DAY, pipeline_run, run_day, step
 from modelyard.settings import Settings, read_settings
-from modelyard.usecase import UseCase, usable_use_cases
+from modelyard.usecase import LaterFile, UseCase, usable_use_cases
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
 RETRIES = 3
@@ -74,11 +75,19 @@ def use_case_dag(use_case: UseCase, name: str, doc: str, **more: Any) -> DAG:
 def load_params(use_case: UseCase) -> dict[str, Param]:
     """What can be chosen when a load is started, each an option of the step."""
     source = Param(None, type=["null", "string"], description=f"A path or URL; else {use_case.source}")
-    if not use_case.profiles:
-        return {"source": source}
-    profiles = [None, *use_case.profiles]
-    about = "Another set of records of the use case, with the parameters for it; else its own"
-    return {"source": source, "profile": Param(None, enum=profiles, type=["null", "string"], description=about)}
+    params = {"source": source}
+    if use_case.profiles:
+        about = "Another set of records of the use case, with the parameters for it; else its own"
+        params["profile"] = choice(use_case.profiles, about)
+    if use_case.is_keyless:
+        about = "The whole of the records again, or other ones; else what the use case says, or what the file shows"
+        params["records"] = choice(get_args(LaterFile), about)
+    return params
+
+
+def choice(among: Iterable[str], about: str) -> Param:
+    """A parameter that is one of these, or nothing."""
+    return Param(None, enum=[None, *among], type=["null", "string"], description=about)
 
 
 def load_raw_data(settings: Settings, use_case: UseCase) -> DAG:

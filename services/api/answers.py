@@ -28,6 +28,8 @@ def make_row(
         probabilities=to_json(answer.probabilities).decode() if answer.probabilities else None,
         latency_ms=latency_ms,
         created_at=datetime.now(UTC),
+        lower=answer.lower,
+        upper=answer.upper,
     )
 
 
@@ -36,17 +38,17 @@ def make_all(
 ) -> tuple[list[Row], list[dict[str, Any]]]:
     """Rows and contents of many answers; what they have in common is worked out once."""
     use_case, version, warnings = served.contract.use_case, served.version, served.reader.warnings
-    has_classes = len(served.contract.target.classes) > 2
+    has_classes, has_intervals = len(served.contract.target.classes) > 2, served.contract.interval is not None
     now = datetime.now(UTC)
     rows: list[Row] = []
     contents: list[dict[str, Any]] = []
-    for question, (prediction, probability, probabilities) in zip(questions, answers, strict=True):
+    for question, (prediction, probability, probabilities, lower, upper) in zip(questions, answers, strict=True):
         request_id = str(uuid7())
         features = to_json(question.record).decode()
         said = to_json(prediction).decode()
         shares = to_json(probabilities).decode() if probabilities else None
         row = (request_id, use_case, version, PRODUCTION, question.key, features, said, shares, latency_ms, now)
-        rows.append(Row._make(row))
+        rows.append(Row(*row, lower, upper))
         content: dict[str, Any] = {
             "prediction": prediction,
             "probability": probability,
@@ -56,6 +58,8 @@ def make_all(
         }
         if has_classes:
             content["probabilities"] = probabilities
+        if has_intervals:
+            content |= {"lower": lower, "upper": upper}
         contents.append(content)
     return rows, contents
 
@@ -71,4 +75,6 @@ def answer_content(served: ServedVersion, request_id: str, question: Question, a
     }
     if len(served.contract.target.classes) > 2:
         content["probabilities"] = answer.probabilities
+    if served.contract.interval:
+        content |= {"lower": answer.lower, "upper": answer.upper}
     return content

@@ -3,7 +3,7 @@
 Nothing of a picture is kept but what can be said of it: its hash, type and size, and how bright it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,10 +66,11 @@ class PictureReader:
         if is_json(content_type):
             short, texts = self._shortened(body, 1)
             record, key = self._records.read(short)
-            return self._question(self._content(record, body, texts[0]), key)
+            return self._question(self._content(record, body, texts[0]), key, self._beside(record))
         if content_type.partition(";")[0].strip().lower() == FORM:
             form = _form(body, content_type)
-            return self._question(self._file(form), self._key(form))
+            beside = [(name, self._text(form, name)) for name in self._contract.carried]
+            return self._question(self._file(form), self._key(form), {name: text for name, text in beside if text})
         raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
 
     def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
@@ -79,7 +80,7 @@ class PictureReader:
         records = [record for some in self._records.read_all(short, most) for record in some]
         self._check_room(len(records))
         for (record, key), text in zip(records, texts, strict=False):
-            yield [self._question(self._content(record, body, text), key)]
+            yield [self._question(self._content(record, body, text), key, self._beside(record))]
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
         """The pixels of all pictures, of shape (questions, height, width, channels)."""
@@ -96,13 +97,17 @@ class PictureReader:
         if pictures > most:
             raise self._unusable("batch_size", f"a batch has up to {most} pictures, not {pictures}")
 
-    def _question(self, content: bytes, key: str | None) -> Question:
+    def _beside(self, record: dict[str, Value]) -> dict[str, Value]:
+        """Group and time, as far as they came with a picture."""
+        return {name: record[name] for name in self._contract.carried if name in record}
+
+    def _question(self, content: bytes, key: str | None, beside: Mapping[str, Value]) -> Question:
         name = self._feature.name
         picture = self._picture(content)
         unusual = self._feature.unusual(picture.pixels)
         remarks = (*(f"{name} {remark}" for remark in picture.remarks), *([unusual] if unusual else []))
         kept = picture.facts | {"brightness": brightness(picture.pixels)}
-        return Question({name: kept}, key, {name: picture.pixels[np.newaxis]}, remarks)
+        return Question({**beside, name: kept}, key, {name: picture.pixels[np.newaxis]}, remarks)
 
     def _picture(self, content: bytes) -> Picture:
         name = self._feature.name
@@ -149,19 +154,22 @@ class PictureReader:
         return next(iter(form.files.values()))
 
     def _key(self, form: Form) -> str | None:
-        unknown = sorted(set(form.fields) - {self._contract.key})
+        unknown = sorted(set(form.fields) - {self._contract.key, *self._contract.carried})
         if unknown:
             sentence = (
                 f"{unknown[0][:40]!r} is not a field of {self._contract.use_case}; the file is {self._feature.name}"
             )
             raise self._unusable("extra_forbidden", sentence)
-        key = form.fields.get(self._contract.key or "")
-        if not key:
+        return self._text(form, self._contract.key) if self._contract.key else None
+
+    def _text(self, form: Form, name: str) -> str | None:
+        """What a field of a form says; None: nothing."""
+        text = form.fields.get(name)
+        if not text:
             return None
-        if len(key) > LONGEST_KEY or b"\0" in key:
-            sentence = f"{self._contract.key} must be a text of up to {LONGEST_KEY} characters"
-            raise self._unusable("string_type", sentence, str(self._contract.key))
-        return key.decode(errors="replace")
+        if len(text) > LONGEST_KEY or b"\0" in text:
+            raise self._unusable("string_type", f"{name} must be a text of up to {LONGEST_KEY} characters", name)
+        return text.decode(errors="replace")
 
     def _unusable(self, kind: str, sentence: str, *where: str) -> UnusableRequest:
         return UnusableRequest([Problem(type=kind, loc=["body", *where], msg=sentence)])

@@ -35,6 +35,8 @@ class KeptPrediction(BaseModel):
     record_key: str | None
     prediction: Label | float
     probabilities: dict[str, float] | None
+    lower: float | None = None
+    upper: float | None = None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> "KeptPrediction":
@@ -47,6 +49,8 @@ class KeptPrediction(BaseModel):
             record_key=row["record_key"],
             prediction=json.loads(row["prediction"]),
             probabilities=None if probabilities is None else json.loads(probabilities),
+            lower=row["lower"],
+            upper=row["upper"],
         )
 
 

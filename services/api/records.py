@@ -1,6 +1,7 @@
 """How the body of a request becomes a record: checked by a type made from the contract once per model version."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
 from pydantic import (
@@ -49,7 +50,7 @@ class RecordReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._features = {feature.name: feature for feature in contract.features}
-        self._most_fields = len(contract.features) + 1 + MOST_PROBLEMS
+        self._most_fields = len(contract.features) + len(contract.carried) + 1 + MOST_PROBLEMS
         self._largest_bytes = _largest_bytes(contract)
         self._flat = FlatObjects(self._most_fields, self._largest_bytes)
         record = _body_type(contract)
@@ -165,8 +166,14 @@ class RecordReader:
         if details["type"] == "extra_forbidden":
             return f"{_shown(name)} is not a field of {self._contract.use_case}; {self._fields()}"
         feature = self._features.get(name)
-        wanted = expectation(feature) if feature else f"a whole number or a text of up to {LONGEST_KEY} characters"
+        wanted = expectation(feature) if feature else self._expectation_beside(name)
         return f"{name} must be {wanted}, not {_shown(details['input'])}"
+
+    def _expectation_beside(self, name: str) -> str:
+        """What a field must be that is no feature."""
+        if name == self._contract.time:
+            return "a date or time in ISO 8601, such as '2026-11-20' or '2026-11-20T10:30:00Z'"
+        return f"a whole number or a text of up to {LONGEST_KEY} characters"
 
     def _sentence_of_body(self, details: ErrorDetails, form: str) -> str:
         if details["type"] == "json_invalid":
@@ -178,12 +185,14 @@ class RecordReader:
 
     def _fields(self) -> str:
         key = [self._contract.key] if self._contract.key else []
-        return f"the fields are: {', '.join(key + self._contract.names)}"
+        return f"the fields are: {', '.join(key + self._contract.carried + self._contract.names)}"
 
 
 def _largest_bytes(contract: Contract) -> int:
     """How long a record can be, with every character as an escape and with space around what is in it."""
-    texts = [LONGEST_KEY] + [0 if each.is_numeric else LONGEST_TEXT for each in contract.features]
+    texts = [LONGEST_KEY] * (1 + len(contract.carried)) + [
+        0 if each.is_numeric else LONGEST_TEXT for each in contract.features
+    ]
     declared = [len(category) for each in contract.features for category in each.categories]
     names = [len(name) for name in contract.names]
     return OTHER_BYTES + LONGEST_ESCAPE * sum([*texts, *declared, *names])
@@ -233,6 +242,9 @@ def _body_type(contract: Contract) -> Any:
     fields = {feature.name: _field_type(feature) for feature in contract.features}
     if contract.key:
         fields[contract.key] = NotRequired[Annotated[Any, BeforeValidator(_key)]]
+    for name in contract.carried:
+        check = _time if name == contract.time else _key
+        fields[name] = NotRequired[Annotated[Any, BeforeValidator(check)]]
     # A typed dict, as a feature may have any name, also one that a model class uses itself.
     record = TypedDict("Record", fields)  # type: ignore[misc]
     return with_config(ConfigDict(extra="forbid"))(record)
@@ -290,6 +302,18 @@ def _key(value: object) -> int | str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_KEY:
+        return value
+    raise PydanticKnownError("string_type")
+
+
+def _time(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= LONGEST_KEY:
+        try:
+            datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise PydanticKnownError("datetime_parsing", {"error": "no date or time in ISO 8601"}) from None
         return value
     raise PydanticKnownError("string_type")
 

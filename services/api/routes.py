@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, TaskKind, Value
+from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, Reliability, TaskKind, Value
 from services.api import metrics
 from services.api.openapi import json_content
 from services.api.service import Service
@@ -140,6 +140,8 @@ class UseCaseInfo(BaseModel):
     features: list[FeatureInfo]
     target: TargetInfo
     threshold: float | None
+    coverage: float | None
+    reliability: Reliability | None
     example: dict[str, Value]
 
     @classmethod
@@ -152,6 +154,8 @@ class UseCaseInfo(BaseModel):
             features=[FeatureInfo.of(feature) for feature in contract.features],
             target=TargetInfo(**contract.target.model_dump(exclude={"aliases"})),
             threshold=contract.threshold if len(contract.target.classes) == 2 else None,
+            coverage=contract.interval.coverage if contract.interval else None,
+            reliability=contract.reliability,
             **contract.model_dump(include={"title", "description", "kind", "key", "example"}),
         )
 

@@ -21,6 +21,8 @@ class Row(NamedTuple):
     probabilities: str | None
     latency_ms: float
     created_at: datetime
+    lower: float | None = None
+    upper: float | None = None
 
 
 class Claim(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modelyard.contract import Contract, Feature, FeatureType, Value, plain
+from modelyard.contract import Contract, Feature, FeatureType, Interval, Value, plain
 from services.api.records import LARGEST_KEY, LONGEST_KEY, LONGEST_TEXT, TEXT_PATTERN, bounds
 
 Schema = dict[str, Any]
@@ -19,9 +19,25 @@ KEY: Schema = {
 }
 
 
+# What a record came with beside its features.
+GROUP = KEY | {"title": "Group", "description": "Says which records stand together. Kept, never used to predict."}
+TIME: Schema = {
+    "title": "Time",
+    "description": "When the record came about, in ISO 8601. Kept, never used to predict.",
+    "type": ["string", "null"],
+    "maxLength": LONGEST_KEY,
+}
+
+
+def _beside(contract: Contract) -> dict[str, Schema]:
+    """The fields that are no features."""
+    key = {contract.key: KEY} if contract.key else {}
+    return key | {name: TIME if name == contract.time else GROUP for name in contract.carried}
+
+
 def record_schema(contract: Contract) -> Schema:
     """The JSON schema of a record."""
-    key = {contract.key: KEY} if contract.key else {}
+    key = _beside(contract)
     return {
         "title": f"{contract.title or contract.use_case}: record",
         "description": contract.description,
@@ -35,7 +51,7 @@ def record_schema(contract: Contract) -> Schema:
 
 def form_schema(contract: Contract) -> Schema:
     """The schema of a form with a file, for a model of pictures."""
-    key = {contract.key: KEY} if contract.key else {}
+    key = _beside(contract)
     return {
         "title": f"{contract.title or contract.use_case}: form",
         "type": "object",
@@ -65,6 +81,8 @@ def answer_schema(contract: Contract) -> Schema:
     if len(labels) > 2:
         each = dict.fromkeys(labels, SHARE)
         properties["probabilities"] = {"type": "object", "properties": each, "required": labels}
+    if contract.interval:
+        properties |= {name: _end_schema(contract, name, contract.interval) for name in ("lower", "upper")}
     title = f"{contract.title or contract.use_case}: answer"
     return {"title": title, "type": "object", "properties": properties, "required": list(properties)}
 
@@ -109,6 +127,11 @@ def _prediction_schema(contract: Contract) -> Schema:
         return {"title": title, "type": "number", **({"x-unit": target.unit} if target.unit else {})}
     named = ", ".join(f"{label}: {name}" for label, name in zip(target.classes, target.class_titles, strict=False))
     return {"title": title, "enum": list(target.classes), **({"description": named} if named else {})}
+
+
+def _end_schema(contract: Contract, name: str, interval: Interval) -> Schema:
+    end = f"The {name} end of the interval that holds the truth in {100 * interval.coverage:g} % of all cases."
+    return {"type": "number", "description": end, **({"x-unit": contract.target.unit} if contract.target.unit else {})}
 
 
 def _probability_schema(contract: Contract) -> Schema:

@@ -33,7 +33,7 @@ SCHEMA = """
 create table if not exists predictions (
     request_id text primary key, use_case text not null, model_version integer not null, role text not null,
     record_key text, features text not null, prediction text not null, probabilities text, latency_ms real not null,
-    created_at text not null
+    created_at text not null, lower real, upper real
 ) without rowid;
 create table if not exists idempotency_keys (
     use_case text not null, idempotency_key text not null, body_sha256 text not null, request_id text not null,
@@ -42,7 +42,7 @@ create table if not exists idempotency_keys (
 ) without rowid;
 create table if not exists refused (request_id text primary key, reason text not null, row text not null) without rowid;
 """
-ADD_ROWS = "insert or ignore into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_ROWS = "insert or ignore into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_CLAIMS = "insert or replace into idempotency_keys values (?, ?, ?, ?, ?, ?, ?)"
 OLDEST_ROWS = "select * from predictions order by request_id limit ?"
 ANY_CLAIMS = "select * from idempotency_keys limit ?"
@@ -54,6 +54,9 @@ REMOVE_CLAIM = (
 HAS_CALLERS = "select exists (select 1 from pragma_table_info('idempotency_keys') where name = 'caller')"
 # To a file from before callers were told apart. It is only emptied: that its primary key lacks them does no harm.
 ADD_CALLERS = "alter table idempotency_keys add column caller text not null default ''"
+HAS_INTERVALS = "select exists (select 1 from pragma_table_info('predictions') where name = 'lower')"
+# To a file from before answers had intervals.
+ADD_INTERVALS = "alter table predictions add column lower real; alter table predictions add column upper real"
 SET_ASIDE = "insert or replace into refused values (?, ?, ?)"
 COUNT_ROWS = "select count(*) from predictions"
 # Not how many: that would take the longer the more there are, for each group that comes in.
@@ -136,8 +139,8 @@ class Spool:
     def oldest(self, count: int) -> tuple[list[Row], list[Claim]]:
         """The rows that were kept first, and some keys."""
         rows = [
-            Row._make((*row[:-1], datetime.fromisoformat(row[-1])))
-            for row in self._connection.execute(OLDEST_ROWS, (count,))
+            Row._make((*before, datetime.fromisoformat(created_at), lower, upper))
+            for *before, created_at, lower, upper in self._connection.execute(OLDEST_ROWS, (count,))
         ]
         return rows, self._read_claims(ANY_CLAIMS, count)
 
@@ -241,6 +244,8 @@ def _open(file: Path, limit_bytes: int) -> sqlite3.Connection:
         connection.executescript(SCHEMA)
         if not connection.execute(HAS_CALLERS).fetchone()[0]:
             connection.execute(ADD_CALLERS)
+        if not connection.execute(HAS_INTERVALS).fetchone()[0]:
+            connection.executescript(ADD_INTERVALS)
     except BaseException:
         connection.close()
         raise

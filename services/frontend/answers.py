@@ -7,7 +7,7 @@ import streamlit as st
 
 from services.frontend.form import Filled
 from services.frontend.picture import show_picture
-from services.frontend.said import Answer, UseCase
+from services.frontend.said import Answer, Reliability, UseCase
 
 MOST_CLASSES = 12
 LEAST_PERCENT = 0.1
@@ -18,7 +18,7 @@ def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) ->
     with st.container(border=True, key="answer"):
         if filled.picture is not None:
             show_picture(filled.picture)
-        st.html(headline(use_case, answer) + probability_picture(use_case, answer))
+        st.html(headline(use_case, answer) + interval(use_case, answer) + probability_picture(use_case, answer))
         for warning in answer.warnings:
             st.warning(with_title(use_case, warning), icon=":material/warning:")
         st.html(facts(answer))
@@ -31,6 +31,9 @@ def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) ->
                 icon=":material/download:",
                 on_click="ignore",
             )
+        if use_case.reliability is not None:
+            with st.expander("How far probabilities come true"):
+                st.html(reliability_picture(use_case, use_case.reliability))
         with st.expander("What was sent and answered"):
             st.code(as_json(name, filled, answer), language="json")
 
@@ -49,6 +52,44 @@ def headline(use_case: UseCase, answer: Answer) -> str:
     title = use_case.target.title or use_case.target.name
     said = use_case.target.title_of(answer.prediction)
     return f'<div class="my-eyebrow">{escape(title)}</div><div class="my-said" role="status">{escape(said)}</div>'
+
+
+def interval(use_case: UseCase, answer: Answer) -> str:
+    """The interval around a value in words, if there is one."""
+    if answer.lower is None or answer.upper is None or use_case.coverage is None:
+        return ""
+    low, high = (escape(use_case.target.title_of(end)) for end in (answer.lower, answer.upper))
+    return (
+        f'<div class="my-interval">{low} to {high}</div><div class="my-scale-foot"><span>In '
+        f"{100 * use_case.coverage:g} % of all cases the truth is in such an interval.</span></div>"
+    )
+
+
+def reliability_picture(use_case: UseCase, found: Reliability) -> str:
+    """The share that came true beside what was said, a bar for each group of test records; and it in numbers."""
+    classes = use_case.target.classes
+    what = use_case.target.title_of(classes[1]) if len(classes) == 2 else "the likeliest class"
+    rows = "".join(
+        f'<div class="my-bar"><span>{each.records} records, said {_in_words(_percent(each.probability))}</span>'
+        f'<b>came true {_in_words(_percent(each.share))}</b><div class="my-scale" role="img" aria-label="came true '
+        f'{_percent(each.share):.1f} %, said {_percent(each.probability):.1f} %"><div class="my-fill" '
+        f'style="width:{_percent(each.share):.2f}%"></div><div class="my-tick" '
+        f'style="left:{_percent(each.probability):.2f}%"></div></div></div>'
+        for each in found.bins
+    )
+    numbers = (
+        ("Calibration error", found.calibration_error),
+        ("Log loss", found.log_loss),
+        ("Brier score", found.brier_score),
+    )
+    facts = "".join(
+        f"<span>{name}</span><b>{each.value:.3f} ({each.low:.3f} to {each.high:.3f})</b>" for name, each in numbers
+    )
+    return (
+        f"<p>Of the test records, grouped by the probability of <b>{escape(what)}</b>: the bar is the share for which "
+        f'it came true, the mark what the model had said.</p><div class="my-bars">{rows}</div>'
+        f'<div class="my-facts">{facts}</div>'
+    )
 
 
 def probability_picture(use_case: UseCase, answer: Answer) -> str:

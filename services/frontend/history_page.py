@@ -48,6 +48,7 @@ def _show(use_case: UseCase, predictions: tuple[KeptPrediction, ...]) -> None:
                 f"Time ({zone.replace('_', ' ')})", format="YYYY-MM-DD HH:mm:ss", timezone=zone
             ),
             "answer": st.column_config.TextColumn(use_case.target.title or use_case.target.name),
+            "interval": st.column_config.TextColumn("Interval"),
             "probability": st.column_config.ProgressColumn("Probability", min_value=0, max_value=100, format="%.1f %%"),
             "version": st.column_config.NumberColumn("Version", format="%d"),
             "key": st.column_config.TextColumn("Record key"),
@@ -60,9 +61,20 @@ def _row(use_case: UseCase, prediction: KeptPrediction) -> dict[str, Any]:
     row = {
         "time": prediction.created_at,
         "answer": use_case.target.title_of(prediction.prediction),
+        **_interval(use_case, prediction),
         "probability": None if prediction.probability is None else prediction.probability * 100,
         "version": prediction.model_version,
         "key": prediction.record_key or "",
         "request": prediction.request_id,
     }
     return row if use_case.target.classes else {name: value for name, value in row.items() if name != "probability"}
+
+
+def _interval(use_case: UseCase, prediction: KeptPrediction) -> dict[str, str]:
+    """The interval in words, where the model that is served has intervals."""
+    if use_case.coverage is None:
+        return {}
+    if prediction.lower is None or prediction.upper is None:
+        return {"interval": ""}
+    low, high = map(use_case.target.title_of, (prediction.lower, prediction.upper))
+    return {"interval": f"{low} to {high}"}

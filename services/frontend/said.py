@@ -59,6 +59,31 @@ class Target(Said):
         return titles.get(str(prediction), str(prediction))
 
 
+class ReliabilityBin(Said):
+    """Test records with similar probabilities, and the share of them for which it came true."""
+
+    records: int
+    probability: float
+    share: float
+
+
+class Estimate(Said):
+    """A number with the ends of its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Reliability(Said):
+    """How far probabilities came true in the test part."""
+
+    log_loss: Estimate
+    brier_score: Estimate
+    calibration_error: Estimate
+    bins: tuple[ReliabilityBin, ...] = ()
+
+
 class UseCase(Said):
     """What is served of a use case."""
 
@@ -70,6 +95,8 @@ class UseCase(Said):
     features: tuple[Field, ...]
     target: Target
     threshold: float | None = None
+    coverage: float | None = None
+    reliability: Reliability | None = None
     example: Record = {}
 
     @property
@@ -96,6 +123,8 @@ class Answer(Said):
     prediction: Label | float
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    lower: float | None = None
+    upper: float | None = None
     model_version: int
     request_id: str
     warnings: tuple[str, ...] = ()
@@ -144,6 +173,8 @@ class KeptPrediction(Said):
     record_key: str | None = None
     prediction: Label | float
     probabilities: dict[str, float] | None = None
+    lower: float | None = None
+    upper: float | None = None
 
     @property
     def probability(self) -> float | None:

@@ -25,7 +25,7 @@ from modelyard.settings import (
     read_settings,
 )
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import LaterFile, UseCase, find_use_case
 
 app = typer.Typer(
     help="From raw data to a monitored prediction service.",
@@ -49,6 +49,13 @@ def load(
     profile: Annotated[
         str | None, typer.Option(help="The profile of the use case that they are of; the next steps follow.")
     ] = None,
+    records: Annotated[
+        LaterFile | None,
+        typer.Option(
+            help="Without a key: whether the file is the whole of the records again, or other ones. "
+            "Else what the use case says, or what the file shows."
+        ),
+    ] = None,
     restricted: Annotated[
         bool, typer.Option("--restricted", help="Take a source only where SOURCES_ALLOWED lets a run in Airflow.")
     ] = False,
@@ -67,7 +74,7 @@ def load(
         chosen = resolve(source, settings.data_url) if source and restricted else source
         found, where = chosen_records(declared, chosen, profile, settings.data_url, platform.raw)
         reach = sources_of_runs(settings, found) if source and restricted else ANYWHERE
-        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects, reach)
+        result = load(found, where, platform.raw, settings.allowed_bad_share, platform.objects, reach, records)
         # Pictures are kept one by one.
         if settings.accepted_files_url and not found.has_pictures:
             keep_accepted(where, result.sha256, f"{settings.accepted_files_url}/{found.name}", reach)

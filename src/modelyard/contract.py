@@ -32,6 +32,9 @@ FLOAT_DIGITS = 15
 SMALL_DIGITS = 7
 LARGE = 1e5
 
+# Of the contract. Formats before it are read: what they lack has a default.
+NEWEST_FORMAT = 2
+
 Name = Annotated[str, Field(pattern=rf"^{IDENTIFIER.pattern}$", max_length=LONGEST_NAME)]
 Side = Annotated[int, Field(ge=8, le=1024)]
 # Height, width and channels: 1 for shades of grey, 3 for red, green and blue.
@@ -290,12 +293,96 @@ class Derived(Frozen):
         return {name for term in self.terms for name in term.features}
 
 
+class Calibration(Frozen):
+    """What was done to a model's probabilities `p`: softmax(slope * log(p) + intercepts). The compiled model does it.
+
+    Attributes:
+        slope: Below 1 where the model was too sure of itself, above where it was not sure enough.
+        intercepts: One for each class.
+    """
+
+    slope: float = Field(gt=0)
+    intercepts: tuple[float, ...]
+
+
+class Estimate(Frozen):
+    """A number that some records say, and the ends of its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ReliabilityBin(Frozen):
+    """Records with similar probabilities.
+
+    Attributes:
+        records: How many.
+        probability: Their mean probability.
+        share: The share of them for which it came true.
+    """
+
+    records: int = Field(ge=1)
+    probability: float = Field(ge=0, le=1)
+    share: float = Field(ge=0, le=1)
+
+
+class Reliability(Frozen):
+    """How far probabilities came true in the test part: of two classes, those of the second; of more, the largest.
+
+    Attributes:
+        log_loss: The mean of minus the logarithm of what the true class was given.
+        brier_score: The mean squared distance from what happened.
+        calibration_error: The mean distance of the bins' probabilities from their shares, beyond chance.
+        bins: Ten of equal counts, from the smallest probabilities to the largest.
+    """
+
+    log_loss: Estimate
+    brier_score: Estimate
+    calibration_error: Estimate
+    bins: tuple[ReliabilityBin, ...]
+
+
+class Interval(Frozen):
+    """How far the truth is from a regression's answers: half a width at some of them, in proportion between these.
+
+    Attributes:
+        coverage: The share of the truth that is inside.
+        at: Answers in rising order.
+        half_widths: What to take from each of them, and to add to it. Beyond the ends, the last ones.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    at: tuple[float, ...] = Field(min_length=1)
+    half_widths: tuple[Annotated[float, Field(ge=0)], ...]
+
+    @model_validator(mode="after")
+    def _matching(self) -> Self:
+        if len(self.at) != len(self.half_widths) or list(self.at) != sorted(self.at):
+            raise ValueError("an interval has a half width for each of its answers, which rise")
+        return self
+
+    def half_widths_of(self, answers: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Half the width of the interval around each answer."""
+        return np.asarray(np.interp(answers, self.at, self.half_widths))
+
+
 class Answer(NamedTuple):
-    """What a model says of one record. Made for every record that is answered, and nothing in it needs a check."""
+    """What a model says of one record. Made for every record that is answered, and nothing in it needs a check.
+
+    Attributes:
+        prediction: The class, or the value.
+        probability: Of two classes the positive one's, of more the predicted one's.
+        probabilities: Of each class.
+        lower: The lower end of a value's interval, where the model has intervals.
+        upper: The upper end.
+    """
 
     prediction: float | Label
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 class Contract(Frozen):
@@ -308,30 +395,52 @@ class Contract(Frozen):
         description: What it is for.
         kind: What the model is asked to do.
         key: Name of the field that identifies a record, if there is one.
+        group: Name of the field that says which records stand together, if there is one. It may be a feature.
+        time: Name of the field that says when a record came about, if there is one. It may be a feature.
         features: The inputs, in order.
         target: The output.
         derived: What models make of the features before they look at them.
         dropped: Features that models see in derived ones only.
         threshold: From which probability on a binary answer is the positive class.
+        calibration: What was done to the model's probabilities; None: they are the model's own.
+        reliability: How far its probabilities came true in the test part.
+        interval: The interval around a regression's answers.
         example: A valid record to start from.
     """
 
-    format: Literal[1] = 1
+    format: int = Field(default=NEWEST_FORMAT, ge=1)
     use_case: Name
     title: str = ""
     description: str = ""
     kind: TaskKind
     key: Name | None = None
+    group: Name | None = None
+    time: Name | None = None
     features: tuple[Feature, ...] = Field(min_length=1)
     target: Target
     derived: tuple[Derived, ...] = ()
     dropped: tuple[Name, ...] = ()
     threshold: float = Field(default=0.5, ge=0, le=1)
+    calibration: Calibration | None = None
+    reliability: Reliability | None = None
+    interval: Interval | None = None
     example: dict[str, Value] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readable(cls, given: Any) -> Any:
+        # Before all else: what a newer format has besides would be told as a mistake.
+        number = given.get("format") if isinstance(given, Mapping) else None
+        if isinstance(number, int) and number > NEWEST_FORMAT:
+            raise ValueError(
+                f"it is of format {number}, and this release of Modelyard reads formats up to {NEWEST_FORMAT}: "
+                "a newer release trained the model, and is needed to serve it"
+            )
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [feature.name for feature in self.features] + [self.target.name] + ([self.key] if self.key else [])
+        names = [*self.names, self.target.name, *([self.key] if self.key else []), *self.carried]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"use case {self.use_case}: {', '.join(twice)} is declared twice")
@@ -371,6 +480,11 @@ class Contract(Frozen):
         """The features' names in order."""
         return [feature.name for feature in self.features]
 
+    @property
+    def carried(self) -> list[str]:
+        """The fields of group and time that are no features: kept with a record, and never used to predict."""
+        return [name for name in (self.group, self.time) if name and name not in self.names]
+
     def with_seen(self, seen: Mapping[str, Seen], example: Mapping[str, Value]) -> "Contract":
         """A copy that carries the statistics of a training part and an example record."""
         features = tuple(f.model_copy(update={"seen": seen[f.name]}) for f in self.features)
@@ -399,13 +513,20 @@ class Contract(Frozen):
             One answer a record: of two classes with the positive one's probability, of more with the predicted one's.
         """
         if not self.kind.is_classification:
-            return [Answer(prediction=float(value)) for value in scores[:, 0]]
+            return self._values(scores[:, 0].astype(np.float64))
         labels = self.target.classes
         names = [str(label) for label in labels]
         decided = zip(self.decide(scores).tolist(), scores.tolist(), strict=True)
         if len(labels) == 2:
             return [Answer(labels[index], row[1], dict(zip(names, row, strict=True))) for index, row in decided]
         return [Answer(labels[index], row[index], dict(zip(names, row, strict=True))) for index, row in decided]
+
+    def _values(self, values: NDArray[np.float64]) -> list[Answer]:
+        if self.interval is None:
+            return [Answer(value) for value in values.tolist()]
+        half = self.interval.half_widths_of(values)
+        ends = zip(values.tolist(), (values - half).tolist(), (values + half).tolist(), strict=True)
+        return [Answer(value, lower=lower, upper=upper) for value, lower, upper in ends]
 
     def decide(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
         """The index of the predicted class of each record, from probabilities of shape (records, classes)."""
@@ -417,7 +538,7 @@ class Contract(Frozen):
         """What in a newer contract would break the clients of this one, a sentence each.
 
         Compatible is: no new feature that must be given, none removed, no type or valid range narrowed, no class lost,
-        of two classes the same positive one, and the same kind of answer about the same target.
+        of two classes the same positive one, no interval lost, and the same kind of answer about the same target.
         """
         theirs = {feature.name: feature for feature in newer.features}
         ours = {feature.name for feature in self.features}
@@ -439,6 +560,8 @@ class Contract(Frozen):
 
     def _other_answers(self, newer: "Contract") -> list[str]:
         broken = [f"the kind was {self.kind} and is {newer.kind}"] if newer.kind is not self.kind else []
+        if self.interval and not newer.interval:
+            broken.append("answers had an interval and would have none")
         if newer.target.name != self.target.name:
             broken.append(f"the target was {self.target.name} and is {newer.target.name}")
         return broken

@@ -29,8 +29,8 @@ class Records:
     """Some of a source's records.
 
     Attributes:
-        accepted: Columns `record_key`, `line`, one for each feature, the target. Without a declared key, `record_key`
-            is made from the values, so that equal records have equal keys.
+        accepted: Columns `record_key`, `line`, one for each feature, the target, group and time. Without a declared
+            key, `record_key` is made from the values, so that equal records have equal keys.
         rejected: Those that cannot be used.
     """
 

@@ -8,16 +8,19 @@ import importlib
 import importlib.util
 import math
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from modelyard.contract import Contract, Derived, Feature, Frozen, Name, Target, TaskKind
+from modelyard.contract import Contract, Derived, Feature, FeatureType, Frozen, Name, Target, TaskKind
 from modelyard.errors import BadInput, UnknownUseCase
+from modelyard.objective import Cost, Objective
 
 # Tables of the platform's own in the two databases.
 RESERVED_NAMES = frozenset(
@@ -41,11 +44,27 @@ RESERVED_NAMES = frozenset(
 # Columns of the platform's own in a use case's tables.
 RESERVED_COLUMNS = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 PARTS = ("train", "validation", "test")
+# What another file of a table without a key is: its records again, as they have become, or more of them.
+LaterFile = Literal["whole", "other"]
 # What use-case files may still say of the gate, and what to do about it.
 FORMER_GATE_SETTINGS = {
     "champion_margin": "`margin` is a share of the error that is left, so that 0.02 at a ROC AUC of 0.80 is margin=0.1",
     "resamples": "take it out, as the bounds need no resamples",
 }
+
+
+def _moment_in_words(text: str) -> str:
+    try:
+        moment(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no date or time in ISO 8601, such as '2026-11-20'") from None
+    return text
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+# Days, hours or weeks.
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}[dhw]$")]
+Moment = Annotated[str, AfterValidator(_moment_in_words)]
 
 
 class RecordKey(Frozen):
@@ -61,18 +80,129 @@ class RecordKey(Frozen):
 
 
 class Split(Frozen):
-    """How a snapshot is parted. A record's part follows from its key and the seed alone, so it never changes."""
+    """How a snapshot is parted. `split.py` has the rules.
 
-    train: float = Field(default=0.7, gt=0, lt=1)
-    validation: float = Field(default=0.1, gt=0, lt=1)
-    test: float = Field(default=0.2, gt=0, lt=1)
+    Without `time`, a record's part follows from the seed and one text: its key, its group (`by`), or what its features
+    hold (`by_content`). With `time`, the newest records are for the test, those before them for validation.
+
+    Attributes:
+        train: The share that is for training.
+        validation: The share that is for validation; of a rolling split by time, how long it lasts, such as `30d`.
+        test: The share that is for the test; of a rolling split by time, how long it lasts, such as `30d` or `12h`.
+        seed: Another one parts the records otherwise.
+        by: The column of groups, such as customers or patients. All records of a group are in one part.
+        by_content: Records whose features are equal are in one part.
+        time: The column that says when a record came about, in ISO 8601.
+        validation_from: Of a split by time with fixed borders: when validation begins, in ISO 8601.
+        test_from: Of a split by time with fixed borders: when the test begins, in ISO 8601.
+        path: Of pictures: the regular expression that finds group and time in a picture's path, by groups of these
+            names, such as `(?P<patient>P[0-9]+)_`.
+        aliases: Other names that the columns of `by` and `time` have in source files.
+    """
+
+    train: Share = 0.7
+    validation: Share | Duration = 0.1
+    test: Share | Duration = 0.2
     seed: int = 0
+    by: Name | None = None
+    by_content: bool = False
+    time: Name | None = None
+    validation_from: Moment | None = None
+    test_from: Moment | None = None
+    path: str | None = None
+    aliases: Mapping[Name, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.by and self.by_content:
+            raise ValueError("by and by_content exclude each other: a record has one group")
+        if self.by is not None and self.by == self.time:
+            raise ValueError(f"{self.by} cannot be both the group and the time")
+        if unknown := sorted(self.aliases.keys() - set(self.columns)):
+            raise ValueError(f"aliases are given for {', '.join(unknown)}, which the split does not go by")
+        return self
+
+    @model_validator(mode="after")
+    def _has_borders(self) -> Self:
+        lasts = [isinstance(each, str) for each in (self.validation, self.test)]
+        begins = [each is not None for each in (self.validation_from, self.test_from)]
+        if self.time is None:
+            if any(lasts + begins):
+                raise ValueError("validation_from, test_from and durations such as '30d' need time, the column of it")
+            return self
+        if lasts == begins or lasts[0] != lasts[1] or begins[0] != begins[1]:
+            raise ValueError(
+                "a split by time has either validation_from and test_from, or durations such as validation='30d' and "
+                "test='30d'"
+            )
+        shares = {"train", *(["validation", "test"] if self.validation_from else [])} & self.model_fields_set
+        if shares:
+            raise ValueError(f"a split by time has no shares: take out {', '.join(sorted(shares))}")
+        if self.validation_from and self.test_from and moment(self.validation_from) >= moment(self.test_from):
+            raise ValueError(f"validation_from {self.validation_from} must be before test_from {self.test_from}")
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+        if self.time is None and abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError("the shares of train, validation and test must add up to 1")
         return self
+
+    @model_validator(mode="after")
+    def _finds_in_paths(self) -> Self:
+        if self.path is None:
+            return self
+        if not self.columns:
+            raise ValueError("path finds what a split goes by, and by and time name nothing")
+        try:
+            found = re.compile(self.path).groupindex
+        except re.error as error:
+            raise ValueError(f"path {self.path!r} is no regular expression: {error}") from error
+        if lacking := [name for name in self.columns if name not in found]:
+            raise ValueError(f"path {self.path!r} has no group named {lacking[0]}, such as (?P<{lacking[0]}>[0-9]+)")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Those of train, validation and test, where there are any."""
+        return self.train, _share(self.validation), _share(self.test)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it goes by beside the key: group and time."""
+        return tuple(name for name in (self.by, self.time) if name)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether records stand together."""
+        return self.by is not None or self.by_content
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the borders move with the newest record."""
+        return isinstance(self.test, str)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides of the parts, as JSON. What is not used is not in it, so that it never changes for that."""
+        unused = {"aliases"}
+        if self.time:
+            unused |= {"train", "seed"} if self.is_rolling else {"train", "validation", "test", "seed"}
+        said = self.model_dump(mode="json", exclude=unused)
+        return {name: value for name, value in said.items() if value is not None and value is not False}
+
+
+def moment(text: str) -> datetime:
+    """A date or time in ISO 8601 as UTC without saying so, as times are kept; one without a zone is UTC.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _share(given: float | str) -> float:
+    return 0.0 if isinstance(given, str) else given
 
 
 class Candidate(Frozen):
@@ -103,9 +233,14 @@ class Gate(Frozen):
     Attributes:
         level: How sure the gate is: the chance that any of all the models that are ever judged on a growing test part
             passes one of its comparisons wrongly is below one minus this.
-        baseline_margin: By how much the primary metric must beat a dummy's.
-        margin: By what share of the error that is left (1 - ROC AUC, 1 - R²) the primary metric may be below that of
-            the version in production, and below that of the best version ever promoted.
+        baseline_margin: By how much the primary metric must beat a dummy's; a loss by this share of the dummy's.
+        margin: By what share of the error that is left (of a loss itself, of other metrics 1 minus them) a model may be
+            worse than the version in production, and than the best version ever promoted. By the primary metric it
+            must be shown not to be; by the log loss and the decision metric it must not be shown to be.
+        accuracy_margin: By what share more wrong answers there may be shown to be, where neither costs nor the accuracy
+            judge decisions.
+        slice_margin: By what share of the error that is left in a slice of the test part a model may be shown to be
+            worse there than the version in production. None: slices refuse nothing.
         require: `not_worse`: than the version in production, by more than the margin. `better`: than it, at all.
         minimum_per_class: With fewer test records of a class nothing is promoted.
         minimum_test_records: With fewer test records nothing is promoted.
@@ -114,6 +249,8 @@ class Gate(Frozen):
     level: float = Field(default=0.99, gt=0.5, lt=1)
     baseline_margin: float = Field(default=0.02, ge=0)
     margin: float = Field(default=0.1, ge=0)
+    accuracy_margin: float = Field(default=1, ge=0)
+    slice_margin: float | None = Field(default=0.2, ge=0)
     require: Literal["not_worse", "better"] = "not_worse"
     minimum_per_class: int = Field(default=10, ge=2)
     minimum_test_records: int = Field(default=20, ge=2)
@@ -163,16 +300,32 @@ class UseCase(Frozen):
         derived: What models make of the features before they look at them.
         dropped: Features that models see in derived ones only.
         key: The column that identifies a record. Without one, a record is identified by its content.
+        records: What a later file is where there is no key: the `whole` of the records again, so that equal ones are
+            known, or `other` records, which are all added. None: the whole if it holds every record that is there, as
+            often as it is there, else others.
         source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
         decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
         split: How snapshots are parted.
         candidates: The models to try.
+        metric: What models are chosen by, and what the gate wants shown: of two classes `roc_auc` (the default),
+            `average_precision`, `log_loss`, `brier_score`, `f1`, `accuracy`, `balanced_accuracy` or `cost`; of more
+            `roc_auc_ovr` (the default), `log_loss`, `brier_score`, `accuracy`, `balanced_accuracy` or `f1_macro`; of a
+            regression `r2` (the default), `mean_absolute_error`, `root_mean_squared_error` or `mean_pinball_loss`.
+        decision_metric: What is told is judged by this, and the threshold chosen: of two classes `f1` (the default),
+            `accuracy` or `balanced_accuracy`, and with costs their mean; of more `accuracy` (the default),
+            `balanced_accuracy` or `f1_macro`.
+        costs: What wrong answers cost: `costs=(Cost(actual="yes", told="no", cost=5), Cost(actual="no", told="yes",
+            cost=1))`. The threshold is that of the least cost.
+        quantile: Which quantile is predicted, with `metric="mean_pinball_loss"`.
+        slices: Features, categories or booleans, by whose values models are also judged apart.
         gate: What a model must show before it may go into production.
         approval: Whether the gate's word is enough, or a person promotes.
         schedule: When records are loaded, as a cron expression or preset; None: by hand.
         seed: Seed of everything random in training.
         bootstrap: `daily`: models are fitted on as many records drawn from the training part with replacement, by the
             seed and the day of the run, so that a day has a model of its own. None: on the training part as it is.
+        intervals: The share of the truth that the interval around each answer of a regression is to hold, such as 0.9;
+            None: answers have no interval.
         extra: The extra of this package that training needs the libraries of.
         profiles: Other sets of records by name, each with its parameters. A load chooses one, or none; the steps after
             it follow. The gate is the same for all.
@@ -189,15 +342,22 @@ class UseCase(Frozen):
     derived: tuple[Derived, ...] = ()
     dropped: tuple[Name, ...] = ()
     key: RecordKey | None = None
+    records: LaterFile | None = None
     source: str
     decimal: Literal[".", ","] = "."
     split: Split = Split()
     candidates: tuple[Candidate, ...] = Field(min_length=1)
+    metric: str | None = None
+    decision_metric: str | None = None
+    costs: tuple[Cost, ...] = ()
+    quantile: float | None = None
+    slices: tuple[Name, ...] = ()
     gate: Gate = Gate()
     approval: Literal["automatic", "manual"] = "automatic"
     schedule: str | None = None
     seed: int = 0
     bootstrap: Literal["daily"] | None = None
+    intervals: float | None = Field(default=None, ge=0.5, le=0.99)
     extra: str | None = Field(default=None, pattern=r"^[a-z]+$")
     profiles: Mapping[Name, Profile] = Field(default_factory=dict)
     sample: Name | None = None
@@ -210,9 +370,9 @@ class UseCase(Frozen):
         names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("two candidates have the same name")
-        reserved = RESERVED_COLUMNS & set(self.contract().names)
+        reserved = RESERVED_COLUMNS & {*self.contract().names, *self.split.columns}
         if reserved:
-            raise ValueError(f"features cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
+            raise ValueError(f"columns cannot be named {', '.join(sorted(reserved))}: the tables have such a column")
         for name, profile in self.profiles.items():
             if profile.candidates and [candidate.name for candidate in profile.candidates] != names:
                 raise ValueError(f"profile {name} must have the candidates {', '.join(names)}, in that order")
@@ -223,11 +383,52 @@ class UseCase(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if self.intervals is not None and self.kind is not TaskKind.REGRESSION:
+            raise ValueError("only a regression has intervals: a classification's answers have probabilities")
+        return self
+
+    @model_validator(mode="after")
+    def _is_keyless_where_records_are_told_apart(self) -> Self:
+        if self.records and not self.is_keyless:
+            what = f"{self.key.name} is the key" if self.key else "pictures are known by their content"
+            raise ValueError(f"records is for tables without a key: {what}")
+        return self
+
+    @model_validator(mode="after")
     def _has_positives(self) -> Self:
         undersampled = [each.name for each in self.candidates if each.positive_share is not None]
         if undersampled and self.kind is not TaskKind.BINARY:
             raise ValueError(f"candidate {undersampled[0]}: only a binary target has a positive share")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_split(self) -> Self:
+        split = self.split
+        features = {feature.name: feature for feature in self.features if feature.name in split.columns}
+        if optional := [name for name, feature in features.items() if feature.nullable]:
+            raise ValueError(f"the split goes by {optional[0]}, so that this feature cannot be nullable")
+        if split.time in features and features[split.time].type is not FeatureType.CATEGORY:
+            raise ValueError(f"the split's time {split.time} is a feature, which must be a category of ISO 8601 texts")
+        if self.has_pictures and split.columns and split.path is None:
+            raise ValueError(f"pictures have no column {split.columns[0]}: the split's path says where it is found")
+        if not self.has_pictures and split.path is not None:
+            raise ValueError("the split's path is for pictures")
+        return self
+
+    @model_validator(mode="after")
+    def _has_objective(self) -> Self:
+        self.objective  # noqa: B018 - raises what does not fit
+        features = {feature.name: feature for feature in self.features}
+        for name in self.slices:
+            if name not in features or features[name].type not in (FeatureType.CATEGORY, FeatureType.BOOLEAN):
+                raise ValueError(f"slices names {name}, which is no feature of type category or boolean")
+        return self
+
+    @property
+    def objective(self) -> Objective:
+        """What its models are to be good at."""
+        return Objective.of(self.kind, self.target, self.metric, self.decision_metric, self.costs, self.quantile)
 
     @property
     def data_name(self) -> str:
@@ -238,6 +439,11 @@ class UseCase(Frozen):
     def has_pictures(self) -> bool:
         """Whether its records are pictures, which are kept as files and not in tables."""
         return self.kind is TaskKind.IMAGE
+
+    @property
+    def is_keyless(self) -> bool:
+        """Whether its records are rows of a table without a key: known by what they hold, equal ones by a number."""
+        return self.key is None and not self.has_pictures
 
     def in_profile(self, name: str | None) -> "UseCase":
         """The use case in one of its profiles; None: as it is.
@@ -261,6 +467,8 @@ class UseCase(Frozen):
             description=self.description,
             kind=self.kind,
             key=self.key.name if self.key else None,
+            group=self.split.by,
+            time=self.split.time,
             features=self.features,
             target=self.target,
             derived=self.derived,

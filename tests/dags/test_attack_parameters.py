@@ -92,6 +92,18 @@ def test_a_profile_that_nobody_declared_is_refused_before_anything_runs(made: Ca
         params.update({"profile": "other"})
 
 
+def test_what_a_later_file_is_can_be_said_where_there_is_no_key(made: Callable[..., Any]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    loans = find_use_case("loan_approval")
+    assert "records" not in made(use_case=loans).params
+    dag = made(use_case=loans.model_copy(update={"key": None}))
+    assert "{{ '--records=' ~ params.records if params.records else '' }}" in dag.get_task("load").arguments
+    dag.params.update({"records": "other"})
+    with pytest.raises(ParamValidationError):
+        dag.params.update({"records": "none"})
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import credit, gate, goals, loop, serve, wrk
+from benchmarks import credit, gate, goals, loop, probabilities, serve, splits, wrk
 from benchmarks.serve_model import make_frame, make_record
 from modelyard.errors import BadInput
 from modelyard.local.processes import free_ports
@@ -89,18 +89,48 @@ def test_what_is_measured_of_serving_is_held_against_the_goals() -> None:
 
 
 def test_what_misses_its_goal_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
-    goals.show({"durable_over_noop": 0.64, "p99_over_noop": 3.0, "load_over_bare_copy": 0.5})
+    goals.show(
+        {"durable_over_noop": 0.64, "p99_over_noop": 3.0, "load_over_bare_copy": 0.5, "interval_width_over_mapie": 1.1}
+    )
     rows = [line.split("|")[3:6] for line in capsys.readouterr().out.splitlines() if "_over_" in line]
     found = [[cell.strip() for cell in row] for row in rows]
-    assert found == [["0.5", "", ""], ["0.64", "at least 0.65", "no"], ["3", "at most 3", "yes"]]
+    assert found == [
+        ["0.5", "", ""],
+        ["1.1", "at most 1.05", "no"],
+        ["0.64", "at least 0.65", "no"],
+        ["3", "at most 3", "yes"],
+    ]
+    [between] = [goal for goal in goals.GOALS if goal.ratio == "interval_coverage"]
+    assert str(between) == "0.885 to 0.92"
+    assert [between.is_reached(value) for value in (0.88, 0.9, 0.93)] == [False, True, False]
+
+
+def test_what_is_measured_of_probabilities_is_held_against_the_goals() -> None:
+    measured = {"calibration_error:a": 0.004, "calibration_error:b": 0.02, "calibration_error:c": 0.006}
+    measured |= {"coverage:d": 0.9, "coverage:e": 0.91, "width_over_mapie:d": 0.9, "width_over_mapie:e": 1.0}
+    assert probabilities.ratios(measured) == {
+        "calibration_error": 0.006,
+        "calibration_error_worst": 0.02,
+        "interval_coverage": pytest.approx(0.905),
+        "interval_width_over_mapie": 0.95,
+    }
+    assert probabilities.show(measured).row_count == 5
 
 
 def test_all_that_is_held_against_goals_has_its_row() -> None:
     loop_ratios = loop.ratios({"trigger_to_served": 30.0})
     of_gate = gate.ratios(dict.fromkeys(chain.from_iterable(each.names for each in gate.EXPERIMENTS), 0.0))
-    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | set(of_gate) | {"credit_risk_seconds"} == {
-        goal.ratio for goal in goals.GOALS
-    }
+    of_splits = splits.ratios(dict.fromkeys(splits.EXPERIMENTS, 0.0))
+    of_tables = dict.fromkeys(("calibration_error:a", "coverage:b", "width_over_mapie:b"), 0.0)
+    of_models = set(of_gate) | set(of_splits) | set(probabilities.ratios(of_tables)) | {"credit_risk_seconds"}
+    assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | of_models == {goal.ratio for goal in goals.GOALS}
+
+
+def test_a_split_by_records_flatters_and_one_by_groups_or_time_does_not() -> None:
+    measured = splits.measure(draws=2)
+    assert measured["split_by_records_groups"] > 0.3
+    assert measured["split_by_records_weeks"] > 0.05
+    assert all(difference < 0.1 for difference in splits.ratios(measured).values())
 
 
 def test_the_gate_is_measured_by_models_of_known_worth() -> None:

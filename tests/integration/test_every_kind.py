@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
-from modelyard.models.compile import fitted_scores
+from modelyard.models.tabular import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.compare import compare
@@ -26,7 +26,7 @@ from modelyard.steps.load import load
 from modelyard.steps.platform import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
-from modelyard.steps.train import train
+from modelyard.steps.train import TrainResult, train
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import Candidate, RecordKey, Split, UseCase, find_use_case
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until
@@ -56,18 +56,23 @@ DIABETES = UseCase(
             parameters={"n_estimators": 50, "min_samples_leaf": 5},
         ),
     ),
+    intervals=0.9,
 )
 CASES = {
     TaskKind.BINARY: find_use_case("credit_risk").in_profile("sample"),
     TaskKind.MULTICLASS: find_use_case("iris"),
     TaskKind.REGRESSION: DIABETES,
 }
-CURVES = {"confusion_matrix", "precision_recall_curve", "roc_curve"}
+CURVES = {"confusion_matrix", "reliability", "precision_recall_curve", "roc_curve"}
+SURE = {"log_loss", "log_loss_low", "log_loss_high", "brier_score", "calibration_error"}
 # What MLflow keeps of a run: metrics and pictures.
 RUNS = {
-    TaskKind.BINARY: ({"accuracy", "precision", "recall", "roc_auc", "f1"}, CURVES),
-    TaskKind.MULTICLASS: ({"accuracy", "precision_macro", "recall_macro", "roc_auc_ovr", "f1_macro"}, CURVES),
-    TaskKind.REGRESSION: ({"r2", "mean_absolute_error", "root_mean_squared_error"}, {"predicted_against_actual"}),
+    TaskKind.BINARY: ({"accuracy", "precision", "recall", "roc_auc", "f1"} | SURE, CURVES),
+    TaskKind.MULTICLASS: ({"accuracy", "precision_macro", "recall_macro", "roc_auc_ovr", "f1_macro"} | SURE, CURVES),
+    TaskKind.REGRESSION: (
+        {"r2", "mean_absolute_error", "root_mean_squared_error", "interval_coverage", "interval_width"},
+        {"predicted_against_actual"},
+    ),
 }
 
 
@@ -119,6 +124,8 @@ def test_from_the_source_to_the_row_of_a_prediction(
     assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
     assert "answers in 1 API process" in deploy(use_case, platform).message
     check_run(platform, use_case, promoted.version)
+    if use_case.kind is TaskKind.BINARY:
+        check_borrowers(platform, use_case, promoted)
 
     snapshot = platform.clean.latest(use_case.data_name)
     assert snapshot is not None
@@ -141,10 +148,22 @@ def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
     kept = {Path(artifact.path).stem for artifact in mlflow.MlflowClient().list_artifacts(run_id, "plots")}
     assert kept == {*pictures, "feature_importance"}
     assert ("bootstrap" in run.data.tags) == (use_case.bootstrap is not None)
-    fitted, train = (int(run.data.params[f"records.{name}"]) for name in ("fitted", "train"))
-    assert fitted < train / 4 if use_case.kind is TaskKind.BINARY else fitted == train
-    if use_case.kind is TaskKind.BINARY:  # which ends early
-        assert 10 < int(run.data.params["fitted.n_estimators_"]) < int(run.data.params["n_estimators"])
+    fitted, train, validation = (int(run.data.params[f"records.{name}"]) for name in ("fitted", "train", "validation"))
+    assert fitted == train + validation
+    assert run.data.params["folds"] == "5"
+
+
+def check_borrowers(platform: Platform, use_case: UseCase, promoted: PromoteResult) -> None:
+    """Both candidates say the share that gets into trouble, and the one that saw all borrowers is chosen."""
+    kept = [TrainResult.model_validate(each.result) for each in platform.results.newest(use_case.name, "train", "run")]
+    undersampled, every = sorted(kept, key=lambda each: each.candidate)
+    assert undersampled.test["brier_score"] < undersampled.baseline["brier_score"] < 0.07
+    assert every.validation["average_precision"] > undersampled.validation["average_precision"]
+    assert platform.registry.version(use_case.name, promoted.version).tags["candidate"] == every.candidate
+    ends = mlflow.MlflowClient().get_run(undersampled.run_id).data.params
+    assert 10 < int(ends["fitted.n_estimators_"]) < int(ends["n_estimators"])
+    assert int(ends["records.fitted"]) < int(ends["records.train"]) / 4
+    assert promoted.metrics["log_loss"] < promoted.baseline["log_loss"]
 
 
 def check_answer(use_case: UseCase, answer: dict[str, Any], score: Any, threshold: float) -> None:
@@ -152,6 +171,7 @@ def check_answer(use_case: UseCase, answer: dict[str, Any], score: Any, threshol
     if use_case.kind is TaskKind.REGRESSION:
         assert answer["prediction"] == pytest.approx(score[0], rel=TOLERANCE)
         assert answer["probability"] is None
+        assert answer["lower"] < answer["prediction"] < answer["upper"]
     elif use_case.kind is TaskKind.BINARY:
         assert answer["probability"] == pytest.approx(score[1], abs=TOLERANCE)
         # The threshold of the training decides, not one half.

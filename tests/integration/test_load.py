@@ -161,8 +161,6 @@ def test_without_a_key_equal_records_are_told_apart_by_their_number(
     assert counts(load(keyless, write(file, lines, header), raw, ALLOWED)) == (3, 3, 0, 0, 0)
     grown = [*lines, "1.0,2,no,bakery,good", "6,,,,bad"]
     assert counts(load(keyless, write(file, grown, header), raw, ALLOWED)) == (5, 2, 0, 3, 0)
-    shrunk_and_turned = ["6,,,,bad", "5,,1,,bad"]
-    assert counts(load(keyless, write(file, shrunk_and_turned, header), raw, ALLOWED)) == (2, 0, 0, 2, 0)
     assert [revision for _, revision, _ in stored(raw_engine)] == [1] * 5
     assert sorted(area for *_, area in stored(raw_engine)) == [1, 1, 1, 5, 6]
 

@@ -129,7 +129,7 @@ def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
     assert run.data.params["records.test.warm"] == str(TEST_OF_EACH_CLASS)
     assert [metric.step for metric in client.get_metric_history(run_id, "val_loss")] == [1, 2, 3]
     kept = {Path(artifact.path).stem for artifact in client.list_artifacts(run_id, "plots")}
-    assert kept == {"confusion_matrix", "precision_recall_curve", "roc_curve", "learning_curves"}
+    assert kept == {"confusion_matrix", "precision_recall_curve", "reliability", "roc_curve", "learning_curves"}
     files = Path(mlflow.artifacts.download_artifacts(f"models:/{use_case.name}/{version}")).rglob("*")
     assert not [file for file in files if file.suffix in PICKLED]
 

@@ -164,7 +164,7 @@ def test_a_version_carries_all_it_needs(
     assert run.inputs is not None
     assert {data.dataset.digest for data in run.inputs.dataset_inputs} == {trained.snapshot_id}
     pictures = {item.path for item in mlflow.MlflowClient().list_artifacts(trained.run_id, "plots")}
-    names = ("confusion_matrix", "feature_importance", "precision_recall_curve", "roc_curve")
+    names = ("confusion_matrix", "feature_importance", "precision_recall_curve", "reliability", "roc_curve")
     assert pictures == {f"plots/{name}.png" for name in names}
 
 

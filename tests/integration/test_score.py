@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from modelyard.contract import Interval, Target, TaskKind
 from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.local.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
@@ -97,6 +99,30 @@ def test_a_file_is_scored_into_a_file_as_the_api_would(use_case: UseCase, platfo
     assert {row["prediction"] for row in rows} <= {"0", "1"}
     assert len({row["request_id"] for row in rows}) == 500
     assert not (tmp_path / "home" / "scores").exists() or not any((tmp_path / "home" / "scores").iterdir())
+
+
+def test_intervals_go_into_files_tables_and_the_log(
+    use_case: UseCase, registered: Registered, platform: Platform, raw_engine: Engine, tmp_path: Path
+) -> None:
+    interval = Interval(coverage=0.9, at=(0.0,), half_widths=(0.25,))
+    values = {"kind": TaskKind.REGRESSION, "target": Target(name="amount"), "interval": interval}
+    registered.promote(registered.add(contract=registered.contract.model_copy(update=values)))
+    source = write(tmp_path / "in.csv", 20, age={3: "old"})
+    run(use_case, platform, source, tmp_path / "out.csv", log=True)
+    run(use_case, platform, source, "raw_data.the_values")
+    rows = read(tmp_path / "out.csv")
+    assert rows[3]["lower"] == rows[3]["upper"] == ""
+    del rows[3]
+    found = [(float(row["prediction"]), float(row["lower"]), float(row["upper"])) for row in rows]
+    assert all((lower, upper) == pytest.approx((value - 0.25, value + 0.25)) for value, lower, upper in found)
+    tables = {
+        "the_values": "select prediction, lower, upper from the_values where problem is null order by line",
+        "predictions": "select prediction::text::float, lower, upper from predictions order by record_key::int",
+    }
+    with raw_engine.connect() as connection:
+        for query in tables.values():
+            kept = [tuple(row) for row in connection.execute(text(query))]
+            assert np.allclose(kept, found)
 
 
 def test_a_record_that_cannot_be_scored_has_its_row_and_its_problem(

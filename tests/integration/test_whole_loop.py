@@ -24,7 +24,7 @@ from modelyard.settings import child_environment
 REPOSITORY = Path(__file__).parents[2]
 LOANS = REPOSITORY / "data" / "loan_approval.csv"
 ROWS = 1500
-NOISE = 0.3
+NOISE = 0.2
 ALLOWED = "allowed"
 WAIT_SECONDS = 300
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")

@@ -17,7 +17,7 @@ from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
 from services.frontend import said
-from services.frontend.answers import probability_picture
+from services.frontend.answers import interval, probability_picture, reliability_picture
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api
@@ -201,6 +201,30 @@ def test_what_is_not_quite_certain_does_not_look_so(share: float, words: str) ->
     use_case = said.UseCase(model_version=1, loaded_at=datetime.now(UTC), features=(), target=target, threshold=0.5)
     answer = said.Answer(prediction="yes", probability=share, model_version=1, request_id="one")
     assert f"<b>{words}</b>" in probability_picture(use_case, answer)
+
+
+def test_an_interval_is_said_with_how_often_it_holds() -> None:
+    target = said.Target(name="price", unit="EUR")
+    use_case = said.UseCase(model_version=1, loaded_at=datetime.now(UTC), features=(), target=target, coverage=0.9)
+    answer = said.Answer(prediction=2.0, lower=1.5, upper=2.25, model_version=1, request_id="one")
+    assert "1.5 EUR to 2.25 EUR" in interval(use_case, answer)
+    assert "90 % of all cases" in interval(use_case, answer)
+    assert interval(use_case, answer.model_copy(update={"lower": None})) == ""
+
+
+def test_how_far_probabilities_come_true_is_drawn() -> None:
+    target = said.Target(name="outcome", classes=(0, 1), class_titles=("Pays", "Serious <trouble>"))
+    use_case = said.UseCase(model_version=1, loaded_at=datetime.now(UTC), features=(), target=target, threshold=0.5)
+    number = {"value": 0.0123, "low": 0.01, "high": 0.02}
+    bins = [{"records": 150, "probability": 0.02, "share": 0.013}, {"records": 150, "probability": 0.4, "share": 0.42}]
+    found = said.Reliability.model_validate(
+        {"log_loss": number, "brier_score": number, "calibration_error": number, "bins": bins}
+    )
+    drawn = reliability_picture(use_case, found)
+    assert "Serious &lt;trouble&gt;" in drawn
+    assert "150 records, said 2.0 %" in drawn
+    assert "came true 42.0 %" in drawn
+    assert "0.012 (0.010 to 0.020)" in drawn
 
 
 def test_the_key_goes_with_the_record(page: AppTest, api: RunningApi) -> None:

@@ -275,3 +275,24 @@ def test_any_name_of_a_feature_is_possible() -> None:
     )
     record = dict.fromkeys(names, 1.0)
     assert read(RecordReader(contract), record) == (record, None)
+
+
+TOGETHER = loan_contract().model_copy(update={"group": "customer_id", "time": "asked_on"})
+
+
+@pytest.mark.parametrize("beside", [{}, {"customer_id": "c7"}, {"customer_id": 7, "asked_on": "2026-11-20T10:30:00Z"}])
+def test_group_and_time_are_kept_with_a_record_that_has_them(beside: dict[str, Any]) -> None:
+    record = LOAN_RECORD | beside
+    assert read(RecordReader(TOGETHER), record) == (record, None)
+    jsonschema.validate(record, record_schema(TOGETHER))
+    if beside:
+        assert "is not a field" in the_problem(LOAN, LOAN_RECORD | {"customer_id": "c7"}, "customer_id")
+
+
+def test_a_group_or_time_that_is_none_is_said_so() -> None:
+    reader = RecordReader(TOGETHER)
+    assert "must be a whole number or a text" in the_problem(reader, LOAN_RECORD | {"customer_id": 1.5}, "customer_id")
+    for value in ("20.11.2026", 5):
+        assert "must be a date or time in ISO 8601" in the_problem(
+            reader, LOAN_RECORD | {"asked_on": value}, "asked_on"
+        )

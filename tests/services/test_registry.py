@@ -39,10 +39,10 @@ class Registered:
         """Its contract."""
         return loan_contract().model_copy(update={"use_case": self.name})
 
-    def add(self, without: str = "", **how: Any) -> int:
-        """Registers a version, if need be without one of its files."""
+    def add(self, without: str = "", contract: Contract | None = None, **how: Any) -> int:
+        """Registers a version, if need be without one of its files, or of another contract."""
         folder = self._folder / uuid.uuid4().hex
-        write_package(folder, self.contract, [LOAN_RECORD], **how)
+        write_package(folder, contract or self.contract, [LOAN_RECORD], **how)
         if without:
             (folder / without).unlink()
         run = self._client.create_run(self._experiment)

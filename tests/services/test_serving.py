@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.contract import Feature, FeatureType
+from modelyard.contract import Feature, FeatureType, Interval, Target, TaskKind
 from modelyard.models.compiled import MODEL_FILE
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
@@ -125,6 +125,51 @@ def test_a_damaged_version_is_told_and_not_served(case: Case) -> None:
     case.point(2)
     assert "model.onnx is not a model that onnxruntime can read" in case.wait_for_failure(2)
     assert case.answer()["model_version"] == 1
+
+
+def test_a_contract_of_a_newer_format_is_told_and_the_version_before_goes_on(case: Case) -> None:
+    contract_file = case.put(2) / "contract.json"
+    contract = json.loads(contract_file.read_text())
+    contract_file.write_text(json.dumps(contract | {"format": 3, "unheard_of": {"of": "this release"}}))
+    case.point(2)
+    sentence = case.wait_for_failure(2)
+    assert "it is of format 3, and this release of Modelyard reads formats up to 2" in sentence
+    assert sentence in case.api.logged()
+    assert case.answer()["model_version"] == 1
+
+
+def test_a_contract_of_the_first_format_is_served(case: Case) -> None:
+    contract_file = case.put(2) / "contract.json"
+    contract = json.loads(contract_file.read_text())
+    for name in ("calibration", "reliability", "interval"):
+        del contract[name]
+    contract_file.write_text(json.dumps(contract | {"format": 1}))
+    case.point(2)
+    case.api.wait_for_version(2, case.name)
+    assert case.answer()["model_version"] == 2
+
+
+def test_values_with_intervals_are_answered_kept_and_documented(case: Case, raw_engine: Engine) -> None:
+    interval = Interval(coverage=0.9, at=(0.0, 10.0), half_widths=(1.0, 2.0))
+    values = {"kind": TaskKind.REGRESSION, "target": Target(name="amount", unit="EUR"), "interval": interval}
+    case.promote(2, case.contract(**values))
+    answer = case.answer()
+    half = 1 + answer["prediction"] / 10
+    assert answer["lower"] == pytest.approx(answer["prediction"] - half)
+    assert answer["upper"] == pytest.approx(answer["prediction"] + half)
+    [many] = case.api.client.post(f"/predict/{case.name}/batch", json=[LOAN_RECORD]).json()["predictions"]
+    ends = [answer["lower"], answer["upper"]]
+    assert [many["lower"], many["upper"]] == ends
+    kept = text("select lower, upper from predictions where use_case = :name")
+    with raw_engine.connect() as connection:
+        assert [list(row) for row in connection.execute(kept, {"name": case.name})] == [ends, ends]
+    last = case.api.client.get(f"/predictions/{case.name}").json()["predictions"]
+    assert [[each["lower"], each["upper"]] for each in last] == [ends, ends]
+    assert case.api.client.get("/info").json()["use_cases"][case.name]["coverage"] == 0.9
+    schemas = case.api.client.get("/openapi.json").json()["components"]["schemas"]
+    described = schemas[f"{case.name}_answer"]
+    assert "90 %" in described["properties"]["lower"]["description"]
+    assert {"lower", "upper"} <= set(described["required"])
 
 
 def test_another_use_cases_model_is_told_and_not_served(case: Case) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -142,3 +143,18 @@ def test_what_the_database_refuses_is_kept_apart(tmp_path: Path) -> None:
     [again] = adopt(tmp_path, (), LIMIT)
     assert (again.is_empty, again.refused) == (True, 1)
     again.close()
+
+
+def test_a_file_from_before_answers_had_intervals_is_adopted(tmp_path: Path) -> None:
+    spool = Spool.own(tmp_path, LIMIT)
+    spool.add([Kept((row(1),))])
+    spool.close()
+    with closing(sqlite3.connect(spool.file)) as connection, connection:
+        for name in ("lower", "upper"):
+            connection.execute(f"alter table predictions drop column {name}")
+    [adopted] = adopt(tmp_path, (), LIMIT)
+    with_ends = row(2)._replace(lower=1.5, upper=2.5)
+    adopted.add([Kept((with_ends,))])
+    assert adopted.oldest(10) == ([row(1), with_ends], [])
+    adopted.remove([row(1), with_ends], [])
+    adopted.close()

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Target, TaskKind
 from modelyard.models.compile import Agreement
-from modelyard.models.gate import Answers, Evidence, Judgement, judge
+from modelyard.models.evidence import Answers, Evidence
+from modelyard.models.gate import Judgement, judge
 from modelyard.usecase import Gate
 
 AGREES = Agreement(records=1, largest_difference=0, other_decisions=0)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -182,3 +184,18 @@ def test_only_an_image_has_a_shape() -> None:
 def test_another_shape_breaks_no_client() -> None:
     larger = contract(changed(PHOTO, shape=(64, 64, 3)), kind=TaskKind.IMAGE)
     assert contract(PHOTO, kind=TaskKind.IMAGE).breaking_changes(larger) == []
+
+
+def test_a_contract_of_the_first_format_is_read() -> None:
+    older = contract().model_dump(mode="json", exclude={"calibration", "reliability", "interval"}) | {"format": 1}
+    read = Contract.model_validate_json(json.dumps(older))
+    assert (read.format, read.calibration, read.reliability, read.interval) == (1, None, None, None)
+
+
+def test_a_contract_of_a_newer_format_says_so() -> None:
+    newer = contract().model_dump(mode="json") | {"format": 3, "unheard_of": True}
+    with pytest.raises(
+        ValidationError, match="format 3, and this release of Modelyard reads formats up to 2"
+    ) as refused:
+        Contract.model_validate_json(json.dumps(newer))
+    assert refused.value.error_count() == 1

@@ -88,7 +88,7 @@ def test_the_three_features_are_what_they_were_defined_as() -> None:
 def test_their_five_sources_are_dropped_and_missing_values_become_the_mean() -> None:
     records = frame(2000)
     target = (np.arange(2000) % 3 == 0).astype(int)
-    [candidate] = USE_CASE.candidates
+    candidate, _ = USE_CASE.candidates
     pipeline = make_pipeline(candidate.model_copy(update={"parameters": {"n_estimators": 2}}), USE_CASE.contract(), 0)
     pipeline.fit(records, target)
     seen = pipeline[:-1].transform(records)
@@ -101,4 +101,4 @@ def test_their_five_sources_are_dropped_and_missing_values_become_the_mean() -> 
 
 
 def test_no_scaler_stands_before_the_trees() -> None:
-    assert [candidate.scale for candidate in USE_CASE.candidates] == [False]
+    assert [candidate.scale for candidate in USE_CASE.candidates] == [False, False]

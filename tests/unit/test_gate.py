@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from benchmarks import gate as benchmark
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.models.compile import Agreement
-from modelyard.models.gate import Answers, Evidence, Judgement, judge, objections_to_data, refuse
+from modelyard.models.evidence import Answers, Evidence
+from modelyard.models.gate import Judgement, judge, objections_to_data, refuse
 from modelyard.usecase import Gate
 
 RECORDS = 1000
@@ -117,8 +118,7 @@ def test_better_must_be_shown_where_it_is_wanted() -> None:
 
 def test_a_model_worse_than_the_best_version_does_not_pass_though_production_is_worse() -> None:
     judgement = judged(model(1.5), champion=model(1.5), reference=model(3))
-    [reason] = judgement.reasons
-    assert "worse than the best version that was ever promoted" in reason
+    assert "it may be worse than the best version that was ever promoted" in judgement.reasons[0]
     assert judgement.reference is not None
 
 

@@ -10,17 +10,19 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from modelyard.contract import Pixels
+from modelyard.contract import Calibration, Pixels
 from modelyard.errors import BadInput, StepFailed
 from modelyard.models import networks
+from modelyard.models.calibration import calibrate, calibrated
 from modelyard.models.compile_network import compile_network
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
 from modelyard.models.fit import Fitted, loaded
 from modelyard.models.fit_pictures import figures, fit_pictures
 from modelyard.models.images import resnet50
 from modelyard.models.inputs import frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, scores_of
-from modelyard.models.metrics import best_f1_threshold
+from modelyard.models.metrics import choose_threshold
+from modelyard.models.networks import Part, network_scores
 from modelyard.usecase import Candidate, UseCase
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, pixels, weather
@@ -61,7 +63,6 @@ def test_the_compiled_network_is_the_fitted_one(model: Fitted) -> None:
 
 
 def test_it_learns_and_beats_the_dummy(model: Fitted) -> None:
-    assert model.primary_metric == "roc_auc"
     assert model.test["roc_auc"] > model.baseline["roc_auc"] + 0.2
 
 
@@ -86,9 +87,24 @@ def test_the_validation_part_sets_the_threshold_and_watches_the_loss(model: Fitt
     part = frames()["validation"]
     positive = (part["kind"] == CLASSES[1]).to_numpy()
     probability = frame_scores(loaded(model.files), part, Painted())[:, 1]
-    assert model.contract.threshold == pytest.approx(best_f1_threshold(positive, probability), abs=1e-5)
-    loss = -np.log(np.where(positive, probability, 1 - probability)).mean()
+    chosen = choose_threshold(weather().objective, positive, probability)
+    assert model.contract.threshold == pytest.approx(chosen, abs=1e-5)
+    network = network_scores(model.pipeline, Part(Painted(), part["photo"].tolist(), positive.astype(np.intp)), 2)
+    loss = -np.log(np.where(positive, network[:, 1], network[:, 0])).mean()
     assert model.history["val_loss"][-1] == pytest.approx(loss, rel=1e-3)
+
+
+def test_the_validation_part_calibrates_and_the_graph_does_it(model: Fitted) -> None:
+    part = frames()["test"]
+    network = network_scores(model.pipeline, Part(Painted(), part["photo"].tolist(), np.zeros(len(part), np.intp)), 2)
+    calibration = Calibration(slope=0.5, intercepts=(0.0, 1.0))
+    contract = model.contract.model_copy(update={"calibration": calibration})
+    graph = {MODEL_FILE: compile_network(model.pipeline, contract), CONTRACT_FILE: contract.model_dump_json().encode()}
+    compiled = frame_scores(loaded(model.files | graph), part, Painted())
+    np.testing.assert_allclose(compiled, calibrate(network, calibration), atol=1e-5)
+    np.testing.assert_allclose(calibrated(network, model.contract.calibration), model.test_scores, atol=1e-5)
+    assert model.contract.reliability is not None
+    assert model.folds == 1
 
 
 def test_what_it_said_of_the_test_part_is_kept(model: Fitted) -> None:

@@ -542,3 +542,12 @@ def test_whatever_stands_in_a_file_the_declaration_is_python(
     except BadInput:
         return
     assert find_use_case("mine", folder / "cases").source == "table.csv"
+
+
+def test_what_a_later_file_is_follows_from_whether_records_are_equal(here: Path) -> None:
+    unlike = table(here / "unlike.csv", "size,price", lambda number: f"{number + 0.5},{number % 2}")
+    assert declared(unlike, "price").records == "whole"
+    alike = table(here / "alike.csv", "cabin,saved", lambda number: f"{'abc'[number % 3]},{number % 2}")
+    assert declared(alike, "saved").records is None
+    assert "# No column identifies a record, and 294 of 300 are equal" in Path("use_cases/mine.py").read_text("utf-8")
+    assert "294 of 300 records are equal to another one" in " ".join(assumptions(draft(alike, "saved")))

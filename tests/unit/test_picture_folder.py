@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from modelyard.errors import BadInput
 from modelyard.records import Records
 from modelyard.sources.picture_folder import PictureFolder, part_of, read_pictures
-from modelyard.usecase import UseCase
+from modelyard.usecase import Split, UseCase
 from tests.painted import BAD, CONVERTED, encoded, photo, weather, write_photos
 
 
@@ -111,3 +112,32 @@ def test_what_is_no_such_folder_is_named(tmp_path: Path, name: str, problem: str
     (tmp_path / "file.zip").write_bytes(b"PK")
     with pytest.raises(BadInput, match=problem):
         PictureFolder(str(tmp_path / name))
+
+
+def test_the_path_says_whose_a_picture_is(tmp_path: Path) -> None:
+    (tmp_path / "warm").mkdir()
+    for number, name in enumerate(("P1_2026-03-01.png", "P2_2026-03-02.png", "nobody.png", "P3_2026-13-01.png")):
+        (tmp_path / "warm" / name).write_bytes(encoded(photo(seed=number)))
+    split = Split(
+        by="patient",
+        time="taken_on",
+        validation="1d",
+        test="1d",
+        path=r"(?P<patient>P\d+)_(?P<taken_on>[-\d]+)",
+    )
+    use_case = weather().model_copy(update={"split": split})
+    [records] = read_pictures(PictureFolder(str(tmp_path)), use_case, lambda *_: None)
+    assert [(row["patient"], f"{row['taken_on']:%Y-%m-%d}") for row in records.accepted.to_pylist()] == [
+        ("P1", "2026-03-01"),
+        ("P2", "2026-03-02"),
+    ]
+    assert [each.reason.split(": ")[0] for each in records.rejected] == [
+        "warm/P3_2026-13-01.png has '2026-13-01' in its path, which is no date or time in ISO 8601",
+        "warm/nobody.png has no patient in its path",
+    ]
+
+
+def test_pictures_have_no_columns_to_be_split_by() -> None:
+    declared = weather().model_dump(exclude={"split"}) | {"split": Split(by="patient")}
+    with pytest.raises(ValidationError, match="the split's path says where it is found"):
+        UseCase.model_validate(declared)

@@ -8,13 +8,13 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from modelyard.authoring.columns import Column
-from modelyard.authoring.draft import Draft, feature_title
+from modelyard.authoring.draft import Draft, feature_title, reasons_of_split
 from modelyard.authoring.features import Proposal
 from modelyard.authoring.few_records import FEW_SPLIT
 from modelyard.authoring.names import title_and_unit
 from modelyard.authoring.pictures import PictureDraft
 from modelyard.contract import Feature, FeatureType, Label
-from modelyard.usecase import Candidate
+from modelyard.usecase import PARTS, Candidate, Split
 
 LINE_LENGTH = 120
 INDENT = "    "
@@ -89,6 +89,8 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
     yield f"kind=TaskKind.{draft.goal.kind.name},"
     if draft.key:
         yield f"key={_call('RecordKey', _named(draft, draft.key))},"
+    else:
+        yield from _later_files(draft)
     yield "features=("
     for proposal in draft.proposals:
         yield from (INDENT + line for line in _feature(draft, proposal))
@@ -97,12 +99,23 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
     yield f"source={_text(source)},"
     if draft.table.decimal != ".":
         yield f"decimal={_text(draft.table.decimal)},"
-    yield from _small(draft)
+    yield from _split(draft)
     yield "candidates=("
     for candidate in draft.candidates:
         yield from (INDENT + line for line in _candidate(candidate))
     yield "),"
     yield '# schedule="@daily",  # when records are loaded; else by hand'
+
+
+def _later_files(draft: Draft) -> Iterator[str]:
+    if draft.equal_records:
+        equal = f"{draft.equal_records} of {draft.table.sample.num_rows}"
+        yield f"# No column identifies a record, and {equal} are equal to another one."
+        yield "# A later file is the whole of them again if it holds all that are there, else other records; or:"
+        yield '# records="other",'
+        return
+    yield "# No column identifies a record, and no two are equal: one that is there already is the same one."
+    yield 'records="whole",'
 
 
 def _description(draft: Draft) -> str:
@@ -166,12 +179,24 @@ def _target(draft: Draft) -> Iterator[str]:
     yield from _long_call("target=Target", arguments)
 
 
-def _small(draft: Draft) -> Iterator[str]:
-    if not draft.is_small:
+def _split(draft: Draft) -> Iterator[str]:
+    split, reasons = draft.split, reasons_of_split(draft)
+    if split == Split():
         return
-    split = draft.split
-    yield _few(f"{draft.table.records} records")
-    yield f"split=Split(train={split.train}, validation={split.validation}, test={split.test}),"
+    for reason in reasons:
+        yield from _comment(reason)
+    arguments = {}
+    if split.time:
+        arguments = {"validation": _text(str(split.validation)), "test": _text(str(split.test))}
+    elif draft.is_small:
+        yield _few(f"{draft.table.records} records")
+        arguments = {name: str(getattr(split, name)) for name in PARTS}
+    named = {name: _text(column) for name, column in (("by", split.by), ("time", split.time)) if column}
+    content = {"by_content": "True"} if split.by_content else {}
+    aliases = ", ".join(f"{_text(name)}: {_tuple(texts)}" for name, texts in split.aliases.items())
+    yield from _long_call(
+        "split=Split", named | content | arguments | ({"aliases": f"{{{aliases}}}"} if aliases else {})
+    )
 
 
 def _few(records: str) -> str:

@@ -10,6 +10,7 @@ from modelyard.authoring.features import Proposal, doubt_of_spellings, propose
 from modelyard.authoring.few_records import FEW_RECORDS, FEW_SPLIT
 from modelyard.authoring.leaks import is_the_target, leaks, leaks_together
 from modelyard.authoring.names import identifiers, title_and_unit, title_of
+from modelyard.authoring.splits import Together, together
 from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, are_few_fractions, goal_of
 from modelyard.contract import FeatureType, TaskKind
 from modelyard.errors import BadInput
@@ -56,6 +57,7 @@ class Draft:
         proposals: What became of the other columns.
         telling: The columns that tell the target by themselves, with how well.
         parts: The columns that tell it together, as its parts.
+        together: By what its records are to be split.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Draft:
     proposals: tuple[Proposal, ...]
     telling: dict[str, float]
     parts: list[str]
+    together: Together
 
     @cached_property
     def names(self) -> list[str]:
@@ -81,6 +84,13 @@ class Draft:
         """The columns that become features."""
         return [proposal for proposal in self.proposals if proposal.type is not None]
 
+    @cached_property
+    def equal_records(self) -> int:
+        """Of the records that relations between columns are looked for in, those that are equal to one before them."""
+        used = [str(each.column.position) for each in self.features] + [str(self.goal.column.position)]
+        sample = self.table.sample.select(used)
+        return int(sample.num_rows - sample.group_by(used).aggregate([]).num_rows)
+
     @property
     def is_small(self) -> bool:
         """Whether there are too few records for the usual split."""
@@ -89,7 +99,19 @@ class Draft:
     @property
     def split(self) -> Split:
         """How the snapshots are parted."""
-        return FEW_SPLIT if self.is_small else Split()
+        found = self.together
+        columns = {"by": found.group, "time": found.time}
+        named = {kind: self.field_name(column) for kind, column in columns.items() if column}
+        aliases = {self.field_name(column): self.aliases(column) for column in columns.values() if column}
+        usual = FEW_SPLIT if self.is_small and not found.time else Split()
+        lasting = dict(zip(("validation", "test"), found.lasting, strict=True)) if found.time else {}
+        given = named | lasting | {"aliases": {name: texts for name, texts in aliases.items() if texts}}
+        return Split.model_validate(usual.model_dump(exclude_unset=True) | given | {"by_content": found.copies})
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """About the shares of the records that the parts come to have."""
+        return Split().shares if self.together.time else self.split.shares
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -124,8 +146,12 @@ def draft_of(question: Question) -> Draft:
     if not any(proposal.type for proposal in proposals):
         reasons = "; ".join(f"{proposal.column.name!r} {proposal.why_not}" for proposal in proposals)
         raise BadInput(f"{question.source} has no column to predict from: {reasons or 'there is no other column'}")
+    found = together(table, goal, key, proposals)
+    proposals = [_unless_the_group(proposal, found) for proposal in proposals]
+    if not any(proposal.type for proposal in proposals):
+        raise BadInput(f"{question.source} has no column to predict from but whose each record is")
     telling, parts = leaks(table, goal, proposals), leaks_together(table, goal, proposals)
-    return Draft(question.name, table, goal, key, tuple(proposals), telling, parts)
+    return Draft(question.name, table, goal, key, tuple(proposals), telling, parts, found)
 
 
 def _check_records(table: Table, question: Question) -> None:
@@ -139,6 +165,16 @@ def _check_records(table: Table, question: Question) -> None:
         )
 
 
+def _later_files_in_words(draft: Draft) -> str:
+    if draft.equal_records:
+        return (
+            f"{draft.equal_records} of {draft.table.sample.num_rows} records are equal to another one: a later file is "
+            'the whole of them again if it holds all that are there, else other records (records="whole" or "other" '
+            "says so of every file)."
+        )
+    return 'No two are equal: one of a later file that is equal to one that is there is the same (records="whole").'
+
+
 def assumptions(draft: Draft) -> list[str]:
     """What was assumed, a sentence each."""
     said = [_kind_in_words(draft)]
@@ -150,17 +186,40 @@ def assumptions(draft: Draft) -> list[str]:
             "their records are set aside when they are loaded."
         )
     if draft.key is None:
-        said.append("No column identifies a record (--key names one): records are told apart by what they hold.")
+        said.append(f"No column identifies a record (--key names one). {_later_files_in_words(draft)}")
     optional = [draft.field_name(each.column) for each in draft.features if each.column.missing]
     if optional:
         said.append(f"May be missing, as they are in some records: {', '.join(optional)}.")
     closed = [draft.field_name(each.column) for each in draft.features if each.categories]
     if closed:
         said.append(f"Can have only the values seen (delete `categories` to allow any): {', '.join(closed)}.")
-    if draft.is_small:
+    said += reasons_of_split(draft)
+    if draft.is_small and not draft.together.time:
         said.append(
             f"{draft.table.records} records are few: two fifths of them are kept for the test. The gate is as strict "
             "as ever about what they show."
+        )
+    return said
+
+
+def reasons_of_split(draft: Draft) -> list[str]:
+    """Why the records are split as they are, a sentence each; nothing where each stands alone."""
+    found, said = draft.together, []
+    if found.group:
+        said.append(
+            f"{found.group.name!r} comes again with the same other values: all records of one are in one part "
+            "(`Split(by=…)`), so that a model is judged by others than it learnt."
+        )
+    if found.copies:
+        said.append(
+            "More records have equal features than columns of such values give by chance: equal ones are in one part "
+            "(`Split(by_content=True)`), so that no copy of what a model learnt judges it."
+        )
+    if found.time:
+        validation, test = found.lasting
+        said.append(
+            f"{found.time.name!r} says when a record came about: the newest {test[:-1]} days are for the test, the "
+            f"{validation[:-1]} before them for validation (`Split(time=…)`), as a model is used on what comes later."
         )
     return said
 
@@ -181,6 +240,7 @@ def doubts(draft: Draft, allowed_bad_share: float) -> list[str]:
             f"{parts} together give {draft.goal.column.name!r}: are they known before? If not, take them out before "
             "records are loaded."
         )
+    said += draft.together.doubts
     # Of columns with the same name, each has the same to say.
     said = list(dict.fromkeys(said))
     return said + _doubts_of_target(draft) + _doubts_of_records(draft, allowed_bad_share)
@@ -199,6 +259,14 @@ def _key(table: Table, question: Question) -> Column | None:
             "name another column, or none"
         )
     return key
+
+
+def _unless_the_group(proposal: Proposal, found: Together) -> Proposal:
+    if proposal.column is found.group:
+        return Proposal(proposal.column, None, "says whose the record is: the split goes by it")
+    if proposal.column is found.time and proposal.type:
+        return Proposal(proposal.column, None, "says when the record came about: the split goes by it")
+    return proposal
 
 
 def _unless_the_target(proposal: Proposal, goal: Goal, table: Table) -> Proposal:
@@ -229,8 +297,9 @@ def _notation_in_words(table: Table) -> list[str]:
 
 def _doubts_of_target(draft: Draft) -> list[str]:
     goal, said = draft.goal, []
-    needed = FEWEST_OF_A_CLASS / draft.split.validation / 10
-    tested = Gate().minimum_per_class / (draft.split.test * SURELY)
+    _, for_validation, for_test = draft.shares
+    needed = FEWEST_OF_A_CLASS / for_validation / 10
+    tested = Gate().minimum_per_class / (for_test * SURELY)
     for label in goal.classes:
         count = goal.count(label)
         if count < needed:

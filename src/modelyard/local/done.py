@@ -58,7 +58,8 @@ def _load(result: Result) -> tuple[bool, str]:
     }
     what = ", ".join(f"{rows} {word}" for word, rows in counts.items() if rows or word == "added")
     why = " (why: table rejected_records of raw_data)" if done.rows_rejected else ""
-    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}{why}"
+    taken = {"whole": ", as the whole again", "other": ", as other records"}.get(done.taken_as or "", "")
+    return done.rows_added + done.rows_revised > 0, f"{done.rows_read} rows: {what}{taken}{why}"
 
 
 def _preprocess(result: Result) -> tuple[bool, str]:
@@ -73,14 +74,14 @@ def _train(result: Result) -> tuple[bool, str]:
     there = "" if done.trained else "nothing new: trained already, "
     return (
         done.trained,
-        f"{there}{done.primary_metric} {done.validation[done.primary_metric]:.4f} on the validation part",
+        f"{there}{done.primary_metric} {done.validation[done.primary_metric]:.4f} on records held out",
     )
 
 
 def _compare(result: Result) -> tuple[bool, str]:
     done = CompareResult.model_validate(result)
     there = "" if done.registered else "nothing new: "
-    return done.registered, f"{there}{done.candidate} is the best on the validation part: version {done.version}"
+    return done.registered, f"{there}{done.candidate} is the best on records held out: version {done.version}"
 
 
 def _promote(result: Result) -> tuple[bool, str]:

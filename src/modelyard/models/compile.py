@@ -11,10 +11,11 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from modelyard.contract import Contract, Frozen
+from modelyard.contract import Calibration, Contract, Frozen
 from modelyard.errors import StepFailed
+from modelyard.models.calibration import SMALL
 from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.tabular import FINAL_STEP
+from modelyard.models.tabular import FINAL_STEP, class_columns, without_calibration
 
 # Compiled models compute in float32, fitted ones in float64.
 TOLERANCE = 1e-4
@@ -24,6 +25,7 @@ OPSET = 21
 REASON_LENGTH = 200
 SORTED_PROBABILITIES = "sorted_probabilities"
 CLASS_COLUMNS = "class_columns"
+UNCALIBRATED = "uncalibrated_probabilities"
 
 
 class Agreement(Frozen):
@@ -54,42 +56,40 @@ class Agreement(Frozen):
 def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
     """A fitted pipeline as ONNX: an input of shape (None, 1) for each feature, outputs as `CompiledModel` reads them.
 
+    The contract's calibration is appended to the graph; that of the pipeline must be the same one.
+
     Raises:
         StepFailed: The estimator cannot be compiled.
     """
     inputs = [
         (f.name, FloatTensorType([None, 1]) if f.is_numeric else StringTensorType([None, 1])) for f in contract.features
     ]
-    options = {id(pipeline): {"zipmap": False}} if contract.kind.is_classification else None
+    uncalibrated = without_calibration(pipeline)
+    _round_down_thresholds(uncalibrated.named_steps[FINAL_STEP])
+    options = {id(uncalibrated): {"zipmap": False}} if contract.kind.is_classification else None
     try:
-        model = convert_sklearn(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
+        model = convert_sklearn(uncalibrated, initial_types=inputs, options=options, target_opset=OPSET)
     except (RuntimeError, NotImplementedError, NameError, TypeError, ValueError) as error:
-        estimator = type(pipeline.named_steps[FINAL_STEP]).__name__
+        estimator = type(uncalibrated.named_steps[FINAL_STEP]).__name__
         reason = str(error).partition("\n")[0][:REASON_LENGTH]
         raise StepFailed(f"{contract.use_case}: {estimator} cannot be compiled to ONNX: {reason}") from error
     if contract.kind.is_classification:
-        _put_in_order(model.graph, _class_columns(pipeline, contract))
+        _put_in_order(model.graph, class_columns(pipeline, contract))
+        append_calibration(model.graph, contract.calibration)
     return cast(bytes, model.SerializeToString())
 
 
-def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:
-    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1).
+def _round_down_thresholds(model: Any) -> None:
+    """Gives histogram gradient boosting thresholds that float32 can hold.
 
-    Raises:
-        StepFailed: It was fitted without a record of some class.
+    They lie half-way between two values. Where these are neighbours in float32, the converter would round some up to
+    the larger one, which would then go to the left. Rounded down, a threshold parts float32 values as it did before.
     """
-    if contract.kind.is_classification:
-        return np.asarray(pipeline.predict_proba(frame[contract.names]))[:, _class_columns(pipeline, contract)]
-    return np.asarray(pipeline.predict(frame[contract.names])).reshape(-1, 1)
-
-
-def _class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
-    """The column of each of the contract's classes in a fitted model's probabilities, which it has in sorted order."""
-    columns = {label: column for column, label in enumerate(fitted.classes_.tolist())}
-    missing = [str(label) for label in contract.target.classes if label not in columns]
-    if missing:
-        raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
-    return [columns[label] for label in contract.target.classes]
+    for predictor in (tree for trees in getattr(model, "_predictors", ()) for tree in trees):
+        thresholds = predictor.nodes["num_threshold"]
+        rounded = thresholds.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        predictor.nodes["num_threshold"] = np.where(rounded > thresholds, below, rounded)
 
 
 def _put_in_order(graph: Any, columns: list[int]) -> None:
@@ -103,6 +103,29 @@ def _put_in_order(graph: Any, columns: list[int]) -> None:
                     names[position] = SORTED_PROBABILITIES
     graph.initializer.append(numpy_helper.from_array(np.array(columns, np.int64), CLASS_COLUMNS))
     graph.node.append(helper.make_node("Gather", [SORTED_PROBABILITIES, CLASS_COLUMNS], [PROBABILITIES], axis=1))
+
+
+def append_calibration(graph: Any, calibration: Calibration | None) -> None:
+    """Appends the formula to a compiled model's graph, after its probabilities; None leaves it as it is."""
+    if calibration is None:
+        return
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == PROBABILITIES:
+                    names[position] = UNCALIBRATED
+    numbers = {"small": SMALL, "slope": calibration.slope, "intercepts": calibration.intercepts}
+    for name, value in numbers.items():
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"calibration_{name}"))
+    graph.node.extend(
+        [
+            helper.make_node("Add", [UNCALIBRATED, "calibration_small"], ["calibration_shifted"]),
+            helper.make_node("Log", ["calibration_shifted"], ["calibration_logarithm"]),
+            helper.make_node("Mul", ["calibration_logarithm", "calibration_slope"], ["calibration_scaled"]),
+            helper.make_node("Add", ["calibration_scaled", "calibration_intercepts"], ["calibration_logits"]),
+            helper.make_node("Softmax", ["calibration_logits"], [PROBABILITIES], axis=1),
+        ]
+    )
 
 
 def frame_arrays(contract: Contract, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:

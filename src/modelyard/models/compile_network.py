@@ -12,6 +12,7 @@ from tf2onnx import optimizer
 
 from modelyard.contract import Contract
 from modelyard.errors import StepFailed
+from modelyard.models.compile import append_calibration
 from modelyard.models.compiled import PROBABILITIES
 
 REASON_LENGTH = 200
@@ -35,6 +36,7 @@ def compile_network(model: keras.Model, contract: Contract) -> bytes:
         compiled = onnx.load(path)
     _rename(compiled.graph, compiled.graph.input[0], contract.features[0].name)
     _rename(compiled.graph, compiled.graph.output[0], PROBABILITIES)
+    append_calibration(compiled.graph, contract.calibration)
     return bytes(compiled.SerializeToString())
 
 

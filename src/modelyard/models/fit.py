@@ -1,10 +1,10 @@
-"""From a candidate and the three parts of a snapshot to a fitted, judged and compiled model."""
+"""From a candidate and the three parts of a snapshot to a fitted, calibrated, judged and compiled model."""
 
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from modelyard.contract import Contract
-from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, fitted_scores, frame_arrays
+from modelyard.contract import Calibration, Contract
+from modelyard.models.calibration import calibrated, fit_calibration, prior_correction
+from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, frame_arrays
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
-from modelyard.models.metrics import best_f1_threshold, evaluate, primary_metric, truth
+from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut, Scores, choose_folds, hold_out
+from modelyard.models.intervals import fit_interval
+from modelyard.models.metrics import choose_threshold, evaluate, truth
 from modelyard.models.plots import importance_plot, plots
+from modelyard.models.reliability import with_reliability
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
-from modelyard.models.tabular import make_dummy, make_pipeline
+from modelyard.models.tabular import fitted_scores, make_dummy, make_pipeline, with_calibration
+from modelyard.objective import Objective
 from modelyard.usecase import Candidate, UseCase
 
 # Enough to tell two models apart, few enough to read.
@@ -32,11 +37,12 @@ class Fitted:
 
     Attributes:
         pipeline: The fitted scikit-learn pipeline, or Keras model.
-        contract: What it takes and gives, with the training part's statistics and the threshold.
-        records: How many records it was fitted on: fewer than the training part has, if these were sampled.
+        contract: What it takes and gives, with statistics of what it was fitted on, calibration and threshold.
+        records: How many records it was fitted on: fewer than there are, if these were sampled.
+        folds: By how many models the answers were given that choose among candidates; of 1, to the validation part.
         files: What travels with the model, by name: contract, compiled model, example.
         agreement: How far the compiled model is from the fitted one on the test part.
-        validation: Metrics on the validation part.
+        validation: Metrics of answers to records of the training and the validation part that were not fitted on.
         test: Metrics on the test part.
         baseline: A dummy's metrics on the test part.
         test_scores: The fitted model's scores on the test part.
@@ -46,6 +52,7 @@ class Fitted:
     pipeline: Any
     contract: Contract
     records: int
+    folds: int
     files: dict[str, bytes]
     agreement: Agreement
     validation: dict[str, float]
@@ -53,11 +60,6 @@ class Fitted:
     baseline: dict[str, float]
     test_scores: NDArray[np.floating[Any]]
     history: dict[str, tuple[float, ...]] = field(default_factory=dict)
-
-    @property
-    def primary_metric(self) -> str:
-        """The name of the metric that models of this kind are compared by."""
-        return primary_metric(self.contract)
 
 
 def fit(
@@ -67,8 +69,11 @@ def fit(
     validation: pd.DataFrame,
     test: pd.DataFrame,
     day: date | None = None,
+    dependence: Dependence = INDEPENDENT,
 ) -> Fitted:
-    """Fits a candidate on the training part, sets its threshold on the validation part, judges it on the test part.
+    """Fits a candidate on the training and the validation part, and judges it on the test part.
+
+    What it is chosen by, its calibration and its threshold come from answers to records that were not fitted on.
 
     Args:
         use_case: Says the contract and the seed.
@@ -77,49 +82,113 @@ def fit(
         validation: The same of the validation part.
         test: The same of the test part.
         day: Of the run, when the use case draws another bootstrap every day.
+        dependence: Which records of the training and the validation part depend on each other.
 
     Raises:
         BadInput: The candidate's estimator cannot be made.
         StepFailed: A part has no record of some class, or the model cannot be compiled.
     """
-    contract = describe(use_case.contract(), train)
-    pipeline = make_pipeline(candidate, contract, use_case.seed)
-    learnt = drawn(use_case, candidate, contract, train, day)
-    pipeline.fit(learnt[contract.names], learnt[contract.target.name])
-    contract = _with_threshold(contract, pipeline, validation)
+    records = pd.concat([train, validation])
+    contract = describe(use_case.contract(), records)
+    folds = choose_folds(contract, train, validation, use_case.seed, dependence)
+    fitting = Fitting(use_case, candidate, contract, day)
+    held = hold_out(contract, records, folds, fitting.answer)
+    learnt = fitting.drawn(records)
+    contract, held = decide(use_case, contract, held, prior_correction(contract, records, learnt))
+    pipeline = with_calibration(fitting.fit(learnt), contract.calibration, contract.target.classes)
     scores = fitted_scores(pipeline, contract, test)
+    contract = with_reliability(contract, truth(contract, test[contract.target.name].to_numpy()), scores)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_pipeline(pipeline, contract),
-        EXAMPLE_FILE: _example(contract, pipeline, train).model_dump_json().encode(),
+        EXAMPLE_FILE: _example(contract, pipeline, records).model_dump_json().encode(),
     }
     return Fitted(
         pipeline=pipeline,
         contract=contract,
         records=len(learnt),
+        folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores, compiled_scores(files, test)),
-        validation=_evaluate(contract, validation, fitted_scores(pipeline, contract, validation)),
-        test=_evaluate(contract, test, scores),
-        baseline=_evaluate(contract, test, dummy_scores(contract, train, test)),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective),
+        test=_evaluate(use_case, contract, test, scores),
+        baseline=_evaluate(use_case, contract, test, dummy_scores(contract, train, test, use_case.objective)),
         test_scores=scores,
     )
 
 
+class Fitting(NamedTuple):
+    """How a candidate is fitted on whatever records.
+
+    Attributes:
+        use_case: Says the seed.
+        candidate: What to fit.
+        contract: The inputs.
+        day: Of the run, when the use case draws another bootstrap every day.
+    """
+
+    use_case: UseCase
+    candidate: Candidate
+    contract: Contract
+    day: date | None
+
+    def drawn(self, records: pd.DataFrame) -> pd.DataFrame:
+        """Those of some records that it is fitted on."""
+        return drawn(self.use_case, self.candidate, self.contract, records, self.day)
+
+    def fit(self, learnt: pd.DataFrame) -> Pipeline:
+        """The pipeline, fitted on these records."""
+        pipeline = make_pipeline(self.candidate, self.contract, self.use_case.seed)
+        return pipeline.fit(learnt[self.contract.names], learnt[self.contract.target.name])
+
+    def answer(self, records: pd.DataFrame, asked: pd.DataFrame) -> Scores:
+        """What it says of records after it was fitted on others."""
+        return fitted_scores(self.fit(self.drawn(records)), self.contract, asked)
+
+
+def decide(use_case: UseCase, contract: Contract, held: HeldOut, start: Calibration | None) -> tuple[Contract, HeldOut]:
+    """The contract with what held-out answers decide, and these answers as a model with that contract gives them.
+
+    Args:
+        use_case: Says whether there are intervals, and the seed.
+        contract: Of the model.
+        held: Held-out answers, as the model gives them by itself.
+        start: What must be done to probabilities anyway.
+    """
+    if not contract.kind.is_classification:
+        return _with_interval(use_case, contract, held), held
+    calibration = fit_calibration(held, start, use_case.seed)
+    held = held._replace(scores=calibrated(held.scores, calibration))
+    contract = contract.model_copy(update={"calibration": calibration})
+    if len(contract.target.classes) == 2:
+        threshold = choose_threshold(use_case.objective, held.truth == 1, held.scores[:, 1])
+        contract = contract.model_copy(update={"threshold": threshold})
+    return contract, held
+
+
+def _with_interval(use_case: UseCase, contract: Contract, held: HeldOut) -> Contract:
+    if use_case.intervals is None:
+        return contract
+    interval = fit_interval(contract, held, use_case.intervals, use_case.seed)
+    return contract.model_copy(update={"interval": interval})
+
+
 def drawn(
-    use_case: UseCase, candidate: Candidate, contract: Contract, train: pd.DataFrame, day: date | None
+    use_case: UseCase, candidate: Candidate, contract: Contract, records: pd.DataFrame, day: date | None
 ) -> pd.DataFrame:
-    """Those records of the training part that a candidate is fitted on."""
+    """Those of some records that a candidate is fitted on."""
     if day is not None:
-        train = bootstrap(train, use_case.seed, day)
+        records = bootstrap(records, use_case.seed, day)
     if candidate.positive_share is not None:
-        train = undersample(train, contract, candidate.positive_share, use_case.seed)
-    return train
+        records = undersample(records, contract, candidate.positive_share, use_case.seed)
+    return records
 
 
-def dummy_scores(contract: Contract, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.floating[Any]]:
+def dummy_scores(
+    contract: Contract, train: pd.DataFrame, test: pd.DataFrame, objective: Objective
+) -> NDArray[np.floating[Any]]:
     """What a model that looks at no feature says of the test part."""
-    dummy = make_dummy(contract.kind)
+    dummy = make_dummy(objective)
     dummy.fit(train[contract.names], train[contract.target.name])
     return fitted_scores(dummy, contract, test)
 
@@ -145,20 +214,14 @@ def pictures(fitted: Fitted, test: pd.DataFrame, seed: int) -> dict[str, Figure]
     return {**shown, "feature_importance": importance_plot(fitted.contract, fitted.pipeline, test, seed)}
 
 
-def _evaluate(contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]) -> dict[str, float]:
-    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores)
+def _evaluate(
+    use_case: UseCase, contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]
+) -> dict[str, float]:
+    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores, use_case.objective)
 
 
-def _with_threshold(contract: Contract, pipeline: Pipeline, validation: pd.DataFrame) -> Contract:
-    if len(contract.target.classes) != 2:
-        return contract
-    positive = truth(contract, validation[contract.target.name].to_numpy()) == 1
-    probability = fitted_scores(pipeline, contract, validation)[:, 1]
-    return contract.model_copy(update={"threshold": best_f1_threshold(positive, probability)})
-
-
-def _example(contract: Contract, pipeline: Pipeline, train: pd.DataFrame) -> Example:
-    rows = train.iloc[:EXAMPLE_RECORDS]
+def _example(contract: Contract, pipeline: Pipeline, records: pd.DataFrame) -> Example:
+    rows = records.iloc[:EXAMPLE_RECORDS]
     return Example(
         records=tuple(dict(record_of(contract, rows, position)) for position in range(len(rows))),
         scores=tuple(tuple(row) for row in fitted_scores(pipeline, contract, rows).tolist()),

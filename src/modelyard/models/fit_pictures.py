@@ -9,15 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from modelyard.contract import Contract, Seen, brightness
+from modelyard.models.calibration import calibrated, prior_correction
 from modelyard.models.compile import compare_scores
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
-from modelyard.models.fit import Fitted, drawn, dummy_scores, loaded
+from modelyard.models.cross_validation import HeldOut
+from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
-from modelyard.models.metrics import best_f1_threshold, evaluate, truth
-from modelyard.models.networks import Network, Part, Scores, fit_network, network_scores
+from modelyard.models.metrics import evaluate, truth
+from modelyard.models.networks import Network, Part, fit_network, network_scores
 from modelyard.models.plots import learning_curves, plots
+from modelyard.models.reliability import with_reliability
 from modelyard.models.seen import numbers_seen
 from modelyard.pictures import to_base64
 from modelyard.usecase import Candidate, UseCase
@@ -36,7 +39,10 @@ def fit_pictures(
     weights: Path | None = None,
     day: date | None = None,
 ) -> Fitted:
-    """Fits a candidate on the training part, sets its threshold on the validation part, judges it on the test part.
+    """Fits a candidate on the training part, calibrates it by the validation part, and judges it on the test part.
+
+    A network is fitted once: neither on folds nor, at the end, on the validation part, too, as that takes long, and the
+    validation part says when it learns no more.
 
     Args:
         use_case: Says the contract and the seed.
@@ -52,10 +58,16 @@ def fit_pictures(
     """
     contract = use_case.contract()
     pictures = {part: _part(contract, frame, source) for part, frame in parts.items()}
-    learnt = _part(contract, drawn(use_case, candidate, contract, parts["train"], day), source)
+    learnt_frame = drawn(use_case, candidate, contract, parts["train"], day)
+    learnt = _part(contract, learnt_frame, source)
     fitted = fit_network(candidate, contract, learnt, pictures["validation"], use_case.seed, weights)
     scores = {part: network_scores(fitted.model, pictures[part], _classes(contract)) for part in ("validation", "test")}
-    contract = _described(contract, pictures["train"], pictures["validation"], scores["validation"])
+    held = HeldOut(parts["validation"], pictures["validation"].classes, scores["validation"], 1)
+    start = prior_correction(contract, parts["train"], learnt_frame)
+    contract, held = decide(use_case, _described(contract, pictures["train"]), held, start)
+    scores["test"] = calibrated(scores["test"], contract.calibration)
+    contract = with_reliability(contract, pictures["test"].classes, scores["test"])
+    dummy = dummy_scores(contract, parts["train"], parts["test"], use_case.objective)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_network(fitted.model, contract),
@@ -66,11 +78,12 @@ def fit_pictures(
         pipeline=fitted.model,
         contract=contract,
         records=len(learnt.keys),
+        folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
-        validation=evaluate(contract, pictures["validation"].classes, scores["validation"]) | fitted.metrics,
-        test=evaluate(contract, pictures["test"].classes, scores["test"]),
-        baseline=evaluate(contract, pictures["test"].classes, dummy_scores(contract, parts["train"], parts["test"])),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective) | fitted.metrics,
+        test=evaluate(contract, pictures["test"].classes, scores["test"], use_case.objective),
+        baseline=evaluate(contract, pictures["test"].classes, dummy, use_case.objective),
         test_scores=scores["test"],
         history=fitted.history,
     )
@@ -92,15 +105,11 @@ def _classes(contract: Contract) -> int:
     return len(contract.target.classes)
 
 
-def _described(contract: Contract, train: Part, validation: Part, scores: Scores) -> Contract:
-    """The contract with the brightness of the training part, an example from it, and a threshold."""
+def _described(contract: Contract, train: Part) -> Contract:
+    """The contract with the brightness of the training part, and an example from it."""
     feature = contract.features[0].name
     example = {feature: to_base64(train.source.pixels(train.keys[:1])[0])}
-    described = contract.with_seen({feature: _brightness(train)}, example)
-    if _classes(contract) != 2:
-        return described
-    threshold = best_f1_threshold(validation.classes == 1, scores[:, 1])
-    return described.model_copy(update={"threshold": threshold})
+    return contract.with_seen({feature: _brightness(train)}, example)
 
 
 def _brightness(part: Part) -> Seen:
@@ -113,5 +122,5 @@ def _brightness(part: Part) -> Seen:
 def _example(contract: Contract, fitted: Network, train: Part) -> Example:
     some = train.of(np.arange(min(EXAMPLE_PICTURES, len(train.keys))))
     records = [{contract.features[0].name: to_base64(pixels)} for pixels in some.source.pixels(some.keys)]
-    scores = network_scores(fitted.model, some, _classes(contract)).tolist()
-    return Example(records=tuple(records), scores=tuple(tuple(row) for row in scores))
+    scores = calibrated(network_scores(fitted.model, some, _classes(contract)), contract.calibration)
+    return Example(records=tuple(records), scores=tuple(tuple(row) for row in scores.tolist()))

@@ -1,13 +1,8 @@
-"""The gate: whether a model may go into production. Numbers in, a verdict with its reasons out.
-
-Two contracts need not have the same classes, nor have them in the same order: what two models say is brought together
-by the classes' labels.
-"""
+"""The gate: whether a model may go into production. Numbers in, a verdict with its reasons out."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +10,13 @@ from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
 from modelyard.models.compile import Agreement
-from modelyard.models.metrics import evaluate, primary_metric
-from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance, measure
+from modelyard.models.evidence import Answers, Evidence, beside, positions, shared_classes
+from modelyard.models.guards import Guards, guard, measure_dummy
+from modelyard.models.measures import Predictions, measure
+from modelyard.models.metrics import evaluate
+from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance
+from modelyard.objective import LOSSES, error_left
 from modelyard.usecase import Gate
-
-Scores = NDArray[np.floating[Any]]
 
 
 class Comparison(Frozen):
@@ -30,7 +27,7 @@ class Comparison(Frozen):
         model: The model's.
         other: The other model's.
         records: On how many records: without those of classes that the other model does not know.
-        difference: The model's minus the other's.
+        difference: By how much the model is better: its metric minus the other's, of a loss the other's minus its.
         bound: The true difference is above this, but for a chance of the look's error rate.
     """
 
@@ -43,7 +40,7 @@ class Comparison(Frozen):
 
 
 class Weighed(Frozen):
-    """A model's primary metric beside those that it must not be worse than, and what follows.
+    """A model's primary metric beside those that it must be shown not to be worse than, and what follows.
 
     Attributes:
         reasons: Why it is refused, a sentence each.
@@ -75,7 +72,8 @@ class Judgement(Frozen):
         baseline: A dummy's metrics on the same records.
         champion: The metrics on the same records of the model in production, as far as it knows their classes.
         reference: The same of the best version ever promoted, where that is another one.
-        weighed: The comparisons; None: there was no point in them.
+        weighed: What had to be shown by the primary metric; None: there was no point in it.
+        guards: What must not be shown of the other metrics and of slices; None as well.
         is_best: Whether it is the best version from now on, if it is promoted.
         agreement: How far the compiled model is from the fitted one.
         records: How many records the test part has.
@@ -88,6 +86,7 @@ class Judgement(Frozen):
     champion: dict[str, float] | None = None
     reference: dict[str, float] | None = None
     weighed: Weighed | None = None
+    guards: Guards | None = None
     is_best: bool = False
     agreement: Agreement
     records: int
@@ -98,38 +97,9 @@ class Judgement(Frozen):
         return not self.reasons
 
 
-class Answers(NamedTuple):
-    """What a model says of the test part.
-
-    Attributes:
-        contract: The model's.
-        scores: Of shape (records, classes) or (records, 1), the classes in the contract's order.
-    """
-
-    contract: Contract
-    scores: Scores
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a model is judged by: answers to the same records.
-
-    Attributes:
-        truth: The model's class indices, or values, of the test part.
-        model: What it says.
-        baseline: What a dummy says; its contract is the model's.
-        champion: What the model in production says, if there is one.
-        reference: What the best version ever promoted says, where that is another one than the model in production.
-    """
-
-    truth: NDArray[Any]
-    model: Answers
-    baseline: Answers
-    champion: Answers | None = None
-    reference: Answers | None = None
-
-
-def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test: NDArray[Any]) -> list[str]:
+def objections_to_data(
+    gate: Gate, contract: Contract, train: NDArray[Any], test: NDArray[Any], clusters: NDArray[Any] | None = None
+) -> list[str]:
     """Why nothing could be said of any model, from the targets of the training and the test part.
 
     Args:
@@ -137,18 +107,27 @@ def objections_to_data(gate: Gate, contract: Contract, train: NDArray[Any], test
         contract: Says the classes.
         train: Labels or values of the training part.
         test: Labels or values of the test part.
+        clusters: The cluster of each test record. Then clusters are what is counted.
     """
-    found = []
-    if len(test) < gate.minimum_test_records:
-        found.append(f"too few test records: {len(test)}, and at least {gate.minimum_test_records} are needed")
+    units = "records" if clusters is None else "groups of records"
+    found, count = [], len(test) if clusters is None else len(np.unique(clusters))
+    if count < gate.minimum_test_records:
+        found.append(f"too few test {units}: {count}, and at least {gate.minimum_test_records} are needed")
     if not contract.kind.is_classification:
         return found
     for part, target in (("training", train), ("test", test)):
         found += _objections_to_classes(contract, part, set(target.tolist()))
-    return found + _rare_classes(gate, contract, Counter(test.tolist()))
+    return found + _rare_classes(gate, contract, _count_classes(test, clusters), units)
 
 
-def _rare_classes(gate: Gate, contract: Contract, counts: Counter[Any]) -> list[str]:
+def _count_classes(test: NDArray[Any], clusters: NDArray[Any] | None) -> Counter[Any]:
+    labels = test.tolist()
+    if clusters is None:
+        return Counter(labels)
+    return Counter(label for label, _ in set(zip(labels, clusters.tolist(), strict=True)))
+
+
+def _rare_classes(gate: Gate, contract: Contract, counts: Counter[Any], units: str) -> list[str]:
     rare = [
         f"{counts[label]} of class {label}"
         for label in contract.target.classes
@@ -156,7 +135,7 @@ def _rare_classes(gate: Gate, contract: Contract, counts: Counter[Any]) -> list[
     ]
     if not rare:
         return []
-    return [f"too few test records: {', '.join(rare)}, and at least {gate.minimum_per_class} of each class are needed"]
+    return [f"too few test {units}: {', '.join(rare)}, and at least {gate.minimum_per_class} of each class are needed"]
 
 
 def _objections_to_classes(contract: Contract, part: str, there: set[Any]) -> list[str]:
@@ -188,16 +167,17 @@ def judge(gate: Gate, evidence: Evidence, agreement: Agreement, error_rate: floa
         agreement: How far the compiled model is from the fitted one.
         error_rate: The chance that each comparison may be wrong.
     """
-    weighed = weigh(gate, evidence, error_rate)
+    weighed, guards = weigh(gate, evidence, error_rate), guard(gate, evidence)
     contract, truth = evidence.model.contract, evidence.truth
     return Judgement(
-        reasons=(*_disagreement(agreement), *weighed.reasons),
+        reasons=(*_disagreement(agreement), *weighed.reasons, *guards.reasons),
         notes=_new_classes(evidence),
-        metrics=evaluate(contract, truth, evidence.model.scores),
-        baseline=evaluate(contract, truth, evidence.baseline.scores),
+        metrics=evaluate(contract, truth, evidence.model.scores, evidence.aim),
+        baseline=evaluate(contract, truth, evidence.baseline.scores, evidence.aim),
         champion=_metrics_beside(evidence, evidence.champion),
         reference=_metrics_beside(evidence, evidence.reference),
         weighed=weighed,
+        guards=guards,
         is_best=weighed.is_best,
         agreement=agreement,
         records=len(truth),
@@ -207,12 +187,14 @@ def judge(gate: Gate, evidence: Evidence, agreement: Agreement, error_rate: floa
 def weigh(gate: Gate, evidence: Evidence, error_rate: float) -> Weighed:
     """Compares a model's primary metric with those of a dummy, the model in production, and the best version.
 
+    Here the burden is the model's: what the records cannot show is refused.
+
     Args:
         gate: What a model must show.
         evidence: The answers.
         error_rate: The chance that each comparison may be wrong.
     """
-    beside_dummy = _compare(evidence, evidence.baseline, lower_bound_beside_chance, error_rate)
+    beside_dummy = _compare(evidence, evidence.baseline, lower_bound_beside_chance, error_rate, measure_dummy)
     champion, reference = (
         _compare(evidence, other, lower_bound, error_rate) if other else None
         for other in (evidence.champion, evidence.reference)
@@ -230,56 +212,36 @@ def weigh(gate: Gate, evidence: Evidence, error_rate: float) -> Weighed:
 
 
 def _compare(
-    evidence: Evidence, other: Answers, bound: Callable[[Measured, float], float], error_rate: float
+    evidence: Evidence,
+    other: Answers,
+    bound: Callable[[Measured, float], float],
+    error_rate: float,
+    measure_other: Callable[[str, Predictions], Measured] = measure,
 ) -> Comparison:
     """The primary metric of the model beside that of another one, on the records of the classes that both know."""
-    contract, (truth, scores, others) = evidence.model.contract, _on_shared_classes(evidence, other)
-    model, its = (measure(contract.kind, truth, each) for each in (scores, others))
-    difference = model.minus(its)
+    metric, pair = evidence.aim.metric, beside(evidence, other)
+    model, its = measure(metric, pair.model), measure_other(metric, pair.other)
+    better = its.minus(model) if metric in LOSSES else model.minus(its)
     return Comparison(
-        metric=primary_metric(contract),
+        metric=metric,
         model=model.value,
         other=its.value,
-        records=len(truth),
-        difference=difference.value,
-        bound=bound(difference, error_rate),
+        records=len(pair.model.truth),
+        difference=better.value,
+        bound=bound(better, error_rate),
     )
-
-
-def _on_shared_classes(evidence: Evidence, other: Answers) -> tuple[NDArray[Any], Scores, Scores]:
-    """Truth, the model's scores and the other's on the records of the classes that both know, columns by these classes.
-
-    Where a class is new, scores stay as they are: what the model gives to the new class it takes from the old ones.
-    """
-    truth, model = evidence.truth, evidence.model
-    ours, theirs = _shared_classes(model.contract, other.contract)
-    if not ours:
-        return truth, model.scores, other.scores
-    known = np.isin(truth, ours)
-    return _positions(truth[known], ours), model.scores[known][:, ours], other.scores[known][:, theirs]
 
 
 def _metrics_beside(evidence: Evidence, other: Answers | None) -> dict[str, float] | None:
     """Another model's metrics on the records of the classes that it knows."""
     if other is None:
         return None
-    ours, theirs = _shared_classes(evidence.model.contract, other.contract)
+    ours, theirs = shared_classes(evidence.model.contract, other.contract)
     if not ours:
-        return evaluate(other.contract, evidence.truth, other.scores)
+        return evaluate(other.contract, evidence.truth, other.scores, evidence.aim)
     known = np.isin(evidence.truth, ours)
-    return evaluate(other.contract, np.array(theirs)[_positions(evidence.truth[known], ours)], other.scores[known])
-
-
-def _shared_classes(contract: Contract, other: Contract) -> tuple[list[int], list[int]]:
-    """Where the classes that two contracts share are in the one and in the other; empty in a regression."""
-    places = {label: place for place, label in enumerate(other.target.classes)}
-    shared = [(ours, places[label]) for ours, label in enumerate(contract.target.classes) if label in places]
-    return [ours for ours, _ in shared], [theirs for _, theirs in shared]
-
-
-def _positions(truth: NDArray[Any], classes: Sequence[int]) -> NDArray[np.intp]:
-    # The classes are in rising order.
-    return np.searchsorted(classes, truth)
+    truth = np.array(theirs)[positions(evidence.truth[known], ours)]
+    return evaluate(other.contract, truth, other.scores[known], evidence.aim)
 
 
 def _new_classes(evidence: Evidence) -> tuple[str, ...]:
@@ -300,9 +262,11 @@ def _disagreement(agreement: Agreement) -> list[str]:
 
 
 def _not_beyond_chance(gate: Gate, found: Comparison) -> list[str]:
-    if found.bound > gate.baseline_margin:
+    # Of a loss a share: it may be in any unit.
+    least = gate.baseline_margin * (found.other if found.metric in LOSSES else 1)
+    if found.bound > least:
         return []
-    return [f"it does not beat a dummy beyond chance: {_shown(found)}, and must be above {gate.baseline_margin:g}"]
+    return [f"it does not beat a dummy beyond chance: {_shown(found)}, and must be above {least:.3g}"]
 
 
 def _worse_than_champion(gate: Gate, found: Comparison) -> list[str]:
@@ -314,11 +278,12 @@ def _worse_than_champion(gate: Gate, found: Comparison) -> list[str]:
 
 
 def _worse(gate: Gate, found: Comparison, than: str) -> list[str]:
-    least = -gate.margin * (1 - found.other)
+    least = -gate.margin * error_left(found.metric, found.other)
     if found.bound >= least:
         return []
     return [f"it may be worse than {than}: {_shown(found)}, and must not be below {least:.3g}"]
 
 
 def _shown(found: Comparison) -> str:
-    return f"{found.metric} {found.model:.3f} against {found.other:.3f}; the difference is above {found.bound:.3f}"
+    difference = "it is better by more than" if found.metric in LOSSES else "the difference is above"
+    return f"{found.metric} {found.model:.3f} against {found.other:.3f}; {difference} {found.bound:.3f}"

@@ -12,7 +12,8 @@ from sklearn import metrics
 from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
-from modelyard.contract import Contract, TaskKind
+from modelyard.contract import Contract, Reliability, TaskKind
+from modelyard.models.reliability import DEVIATIONS, reliability_of
 
 # Importance is measured by shuffling a feature; more records do not change the picture.
 IMPORTANCE_RECORDS = 1000
@@ -33,6 +34,7 @@ def plots(contract: Contract, truth: NDArray[Any], scores: NDArray[np.floating[A
     if contract.kind is TaskKind.REGRESSION:
         yield "predicted_against_actual", _regression(contract, truth, scores[:, 0])
         return
+    yield "reliability", _reliability(contract, reliability_of(truth, scores))
     yield "confusion_matrix", _confusion(contract, truth, contract.decide(scores))
     yield "roc_curve", _curves(contract, truth, scores, metrics.RocCurveDisplay, "ROC curve", _on_roc)
     curve, title = metrics.PrecisionRecallDisplay, "Precision and recall"
@@ -101,6 +103,23 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 def _class_names(contract: Contract) -> list[str]:
     return [str(name) for name in contract.target.class_titles or contract.target.classes]
+
+
+def _reliability(contract: Contract, found: Reliability) -> Figure:
+    """The share that came true of records with similar probabilities, with intervals, beside the diagonal."""
+    figure, axes = _figure("Reliability")
+    shares = np.array([each.share for each in found.bins])
+    records = np.array([each.records for each in found.bins])
+    axes.plot([0, 1], [0, 1], "--", color="grey", label="what is said comes true")
+    deviations = DEVIATIONS * np.sqrt(shares * (1 - shares) / records)
+    axes.errorbar([each.probability for each in found.bins], shares, yerr=deviations, fmt="o-", capsize=3)
+    error = found.calibration_error
+    axes.set_title(f"Reliability: error {error.value:.3f} ({error.low:.3f} to {error.high:.3f})")
+    names = _class_names(contract)
+    axes.set_xlabel(f"probability of {names[1]}" if len(names) == 2 else "probability of the likeliest class")
+    axes.set_ylabel("share that came true")
+    axes.legend()
+    return figure
 
 
 def _confusion(contract: Contract, truth: NDArray[Any], decided: NDArray[np.intp]) -> Figure:

@@ -1,9 +1,12 @@
-"""How sure a difference between two models' primary metric is, when both were asked about the same records.
+"""How sure a metric is, or the difference between two models' when both were asked about the same records.
 
-Both metrics, the (macro one-vs-rest) area under the ROC curve and R², are to first order means of what single records
-bring in. So each record has an influence, and the squares of all influences add up to the metric's variance. Of areas
-that is the variance of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988). Influences of two models on the same
-records can be subtracted, and those of several classes averaged, so that covariances come by themselves.
+Every metric here is to first order a mean of what single records bring in: each has an influence, the derivative of the
+metric by the record's weight, and the squares of all influences add up to the metric's variance. Of areas that is the
+variance of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988). Influences of two models on the same records can
+be subtracted, and those of several classes averaged, so that covariances come by themselves.
+
+Records of one cluster are not independent: their influences are added up first, and the clusters are what is counted
+(for areas, Obuchowski, Biometrics 53 (1997)).
 
 A variance that comes from few records, or from a few that count for nearly all, is itself uncertain: Student's t takes
 the place of the normal distribution, with the degrees of freedom that Satterthwaite, Biometrics 2 (1946), gives to the
@@ -14,102 +17,136 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata, t
-
-from modelyard.contract import TaskKind
+from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 # Fewer make no bound truer in the simulations, and refuse everything where two models differ on two or three records.
 LEAST_FREEDOM = 3
+# On each side of an interval: it holds in 95 of 100 cases.
+OUTSIDE_INTERVAL = 0.025
 
 
 class Measured(NamedTuple):
-    """The primary metric of a model on some records, or its difference to another one's.
+    """A metric of a model on some records, or its difference to another one's.
 
     Attributes:
         value: The metric.
-        influences: What each record brings in, of shape (records,); their squares add up to the metric's variance.
-        strata: The class of each record, or zeros in a regression.
-        chance_error: The standard error of a model whose scores say nothing; 0 in a regression.
+        influences: Its derivative by each record's weight, of shape (records,); within a stratum they add up to 0.
+        strata: Of which part of the records each is that the metric takes a mean of: its class, or zeros.
+        chance_error: The standard error of a model whose scores say nothing; 0 where that is not known.
+        clusters: The cluster of each record; None: each is its own.
     """
 
     value: float
     influences: Floats
     strata: NDArray[Any]
-    chance_error: float
+    chance_error: float = 0.0
+    clusters: NDArray[Any] | None = None
 
     def minus(self, other: "Measured") -> "Measured":
         """The difference to another model on the same records."""
-        return self._replace(value=self.value - other.value, influences=self.influences - other.influences)
+        return self._replace(
+            value=self.value - other.value,
+            influences=self.influences - other.influences,
+            chance_error=max(self.chance_error, other.chance_error),
+        )
 
 
-def measure(kind: TaskKind, truth: NDArray[Any], scores: NDArray[np.floating[Any]]) -> Measured:
-    """Measures a model by the primary metric.
+def lower_bound(measured: Measured, error_rate: float) -> float:
+    """What the true value is above, but for a chance of `error_rate`."""
+    error, freedom = standard_error(measured)
+    return measured.value - _quantile(error_rate, freedom) * error
+
+
+def upper_bound(difference: Measured, error_rate: float, least_error: float) -> float:
+    """What a true difference is below, but for a chance of `error_rate`.
 
     Args:
-        kind: Which metric that is: the (macro one-vs-rest) area under the ROC curve, or R².
-        truth: Class indices or values, of shape (records,). Each class has two records at least.
-        scores: Of shape (records, classes) or (records, 1).
+        difference: The difference between two models. Where no record tells them apart, there is none.
+        error_rate: The chance.
+        least_error: A standard error that is there besides: few records may agree by chance.
     """
-    if not kind.is_classification:
-        return _r2(truth, scores[:, 0].astype(np.float64))
-    shown = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    areas = [_area(truth == index, scores[:, index]) for index in shown]
-    values, influences, errors = zip(*areas, strict=True)
-    # As if all areas erred together: the macro area of noise errs by no more.
-    return Measured(float(np.mean(values)), np.mean(influences, axis=0), truth, float(np.mean(errors)))
-
-
-def lower_bound(difference: Measured, error_rate: float) -> float:
-    """What the true difference is above, but for a chance of `error_rate`."""
-    error, freedom = _error(difference)
-    return difference.value - float(t.isf(error_rate, freedom)) * error
+    if not difference.influences.any():
+        return difference.value
+    error, freedom = standard_error(difference)
+    width = _quantile(error_rate, max(freedom, LEAST_FREEDOM)) * float(np.hypot(error, least_error))
+    return difference.value + width
 
 
 def lower_bound_beside_chance(difference: Measured, error_rate: float) -> float:
-    """The same of a difference to a model that says nothing, which holds for models of noise however few records are.
+    """The lower bound beside a model that says nothing, which holds for models of noise however few records are.
 
     Such a model's area has a known error, which the records at hand may understate.
     """
-    by_chance = float(norm.isf(error_rate)) * difference.chance_error
+    by_chance = -float(ndtri(error_rate)) * difference.chance_error
     return min(lower_bound(difference, error_rate), difference.value - by_chance)
 
 
-def _area(positive: NDArray[np.bool_], score: NDArray[np.floating[Any]]) -> tuple[float, Floats, float]:
-    """Area, influences and chance error. A record brings in the share of the other side that it is told apart from."""
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    rank = rankdata(score)
-    apart = np.empty(len(score))
-    apart[positive] = (rank[positive] - rankdata(score[positive])) / negatives
-    apart[~positive] = 1 - (rank[~positive] - rankdata(score[~positive])) / positives
-    area = float(apart[positive].mean())
-    size = np.where(positive, positives * (positives - 1), negatives * (negatives - 1))
-    # Mann and Whitney's variance where the order of the records is chance.
-    chance_error = np.sqrt((len(score) + 1) / (12 * positives * negatives))
-    return area, (apart - area) / np.sqrt(size), float(chance_error)
+def interval(measured: Measured, least_error: float) -> tuple[float, float]:
+    """Between what the true value is in 95 of 100 cases.
+
+    Args:
+        measured: What was measured.
+        least_error: A standard error that is there besides: few records may agree by chance.
+    """
+    error, freedom = standard_error(measured)
+    width = _quantile(OUTSIDE_INTERVAL, max(freedom, LEAST_FREEDOM)) * float(np.hypot(error, least_error))
+    return measured.value - width, measured.value + width
 
 
-def _r2(truth: NDArray[Any], predicted: Floats) -> Measured:
-    records = len(truth)
-    from_mean, missed = (truth - truth.mean()) ** 2, (truth - predicted) ** 2
-    left = missed.mean() / from_mean.mean()
-    influences = (left * from_mean - missed) / (from_mean.mean() * np.sqrt(records * (records - 1)))
-    return Measured(float(1 - left), influences, np.zeros(records, dtype=np.intp), 0.0)
-
-
-def _error(measured: Measured) -> tuple[float, float]:
+def standard_error(measured: Measured) -> tuple[float, float]:
     """Standard error and its degrees of freedom."""
-    parts = [measured.influences[measured.strata == stratum] for stratum in np.unique(measured.strata)]
-    variances = np.array([np.sum(part**2) for part in parts])
-    uncertainty = sum(variance**2 / _freedom(part) for variance, part in zip(variances, parts, strict=True))
+    strata = np.unique(measured.strata)
+    parts = [_part(measured, stratum) for stratum in strata]
+    variances = np.array([np.sum(part**2) for part, _ in parts])
+    uncertainty = sum(variance**2 / _freedom(part) for variance, (part, _) in zip(variances, parts, strict=True))
     freedom = variances.sum() ** 2 / uncertainty if uncertainty > 0 else 1.0
-    return float(np.sqrt(variances.sum())), float(freedom)
+    # Clusters may have records of several strata, whose influences belong together.
+    total = variances.sum() if measured.clusters is None else _variance_of_clusters(parts)
+    return float(np.sqrt(total)), float(freedom)
+
+
+def effective_count(members: NDArray[np.bool_], clusters: NDArray[Any] | None) -> float:
+    """How many independent records some are worth, if those of one cluster say the same (Kish's effective size).
+
+    Args:
+        members: Which of the records are meant.
+        clusters: The cluster of each record; None: each is its own.
+    """
+    if clusters is None:
+        return float(members.sum())
+    sizes = np.unique(clusters[members], return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / np.sum(sizes**2)) if len(sizes) else 0.0
+
+
+def _quantile(error_rate: float, freedom: float) -> float:
+    """What Student's t is above with a chance of `error_rate`; as in `scipy.stats`, but at once."""
+    return -float(stdtrit(freedom, error_rate))
+
+
+def _part(measured: Measured, stratum: Any) -> tuple[Floats, NDArray[Any]]:
+    """What each independent unit of a stratum brings in, scaled so that squares add up to a variance, and the units."""
+    here = measured.strata == stratum
+    influences = measured.influences[here]
+    units = np.arange(len(influences))
+    if measured.clusters is not None:
+        units, places = np.unique(measured.clusters[here], return_inverse=True)
+        influences = np.bincount(places, weights=influences)
+    # Of one unit nothing is known.
+    scale = np.sqrt(len(units) / (len(units) - 1)) if len(units) > 1 else np.inf
+    return np.where(influences == 0, 0.0, influences * scale) if np.isfinite(scale) else np.full(1, np.inf), units
+
+
+def _variance_of_clusters(parts: list[tuple[Floats, NDArray[Any]]]) -> float:
+    units, places = np.unique(np.concatenate([units for _, units in parts]), return_inverse=True)
+    sums = np.bincount(places, weights=np.concatenate([part for part, _ in parts]), minlength=len(units))
+    return float(np.sum(sums**2))
 
 
 def _freedom(influences: Floats) -> float:
     """Degrees of freedom of a variance: the more a few records count for, the fewer."""
     squares = influences**2
-    if not squares.any():
+    if not squares.any() or not np.isfinite(squares).all():
         return 1.0
     # 0 where all count alike. A variance's own one is as that of a normal one with so many degrees of freedom.
     spread = float(np.mean(squares**2) / np.mean(squares) ** 2) - 1

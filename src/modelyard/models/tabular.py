@@ -2,9 +2,12 @@
 
 import importlib
 import inspect
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -12,9 +15,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from modelyard.contract import Contract, Seen, TaskKind
-from modelyard.errors import BadInput
+from modelyard.contract import Calibration, Contract, Label, Seen
+from modelyard.errors import BadInput, StepFailed
+from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
+from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
 from modelyard.usecase import Candidate
 
 FINAL_STEP = "model"
@@ -48,9 +53,55 @@ def make_pipeline(candidate: Candidate, contract: Contract, seed: int) -> Pipeli
     return Pipeline([("inputs", ColumnTransformer(inputs)), (FINAL_STEP, _estimator(candidate, seed))])
 
 
-def make_dummy(kind: TaskKind) -> BaseEstimator:
-    """An unfitted model that looks at no feature: what any real one must beat."""
-    return DummyClassifier(strategy="prior") if kind.is_classification else DummyRegressor(strategy="mean")
+def with_calibration(pipeline: Pipeline, calibration: Calibration | None, classes: Sequence[Label]) -> Pipeline:
+    """A fitted pipeline whose model's probabilities are calibrated; None leaves it as it is.
+
+    Args:
+        pipeline: A fitted pipeline that `make_pipeline` made.
+        calibration: The formula.
+        classes: In the order of its intercepts.
+    """
+    if calibration is None:
+        return pipeline
+    of_class = dict(zip(classes, calibration.intercepts, strict=True))
+    intercepts = [of_class[label] for label in pipeline.classes_.tolist()]
+    *inputs, (name, model) = pipeline.steps
+    return Pipeline([*inputs, (name, Calibrated(model, calibration.slope, intercepts))])
+
+
+def without_calibration(pipeline: Pipeline) -> Pipeline:
+    """The same pipeline with the model's own probabilities."""
+    *inputs, (name, model) = pipeline.steps
+    return Pipeline([*inputs, (name, model.estimator)]) if isinstance(model, Calibrated) else pipeline
+
+
+def fitted_scores(pipeline: Pipeline, contract: Contract, frame: pd.DataFrame) -> NDArray[np.floating[Any]]:
+    """The fitted model's probabilities of shape (records, classes), or values of shape (records, 1).
+
+    Raises:
+        StepFailed: It was fitted without a record of some class.
+    """
+    if contract.kind.is_classification:
+        return np.asarray(pipeline.predict_proba(frame[contract.names]))[:, class_columns(pipeline, contract)]
+    return np.asarray(pipeline.predict(frame[contract.names])).reshape(-1, 1)
+
+
+def class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
+    """The column of each of the contract's classes in a fitted model's probabilities, which it has in sorted order."""
+    columns = {label: column for column, label in enumerate(fitted.classes_.tolist())}
+    missing = [str(label) for label in contract.target.classes if label not in columns]
+    if missing:
+        raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
+    return [columns[label] for label in contract.target.classes]
+
+
+def make_dummy(objective: Objective) -> BaseEstimator:
+    """An unfitted model that looks at no feature: what any real one must beat. By the metric, none such does better."""
+    if objective.kind.is_classification:
+        return DummyClassifier(strategy="prior")
+    if objective.metric not in QUANTILE_METRICS:
+        return DummyRegressor(strategy="mean")
+    return DummyRegressor(strategy="quantile", quantile=objective.quantile or MEDIAN)
 
 
 def _encoder(contract: Contract) -> OneHotEncoder:
@@ -103,5 +154,6 @@ def iterations(pipeline: Pipeline) -> dict[str, int]:
     Args:
         pipeline: A fitted pipeline that `make_pipeline` made.
     """
-    found = {name: getattr(pipeline.named_steps[FINAL_STEP], name, None) for name in ITERATIONS}
+    model = without_calibration(pipeline).named_steps[FINAL_STEP]
+    found = {name: getattr(model, name, None) for name in ITERATIONS}
     return {name: int(np.max(count)) for name, count in found.items() if count is not None}

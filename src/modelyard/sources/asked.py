@@ -1,6 +1,6 @@
 """Records that a model is asked about: no target in them, and one that is wrong is said to be so and left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ class Asked(NamedTuple):
     Attributes:
         lines: Where each begins; the first line is 1.
         keys: What names each, where the source has a column for that.
+        beside: The cells of group and time, as far as these are no features and the source has them.
         features: A column of values for each feature.
         usable: The positions of those that the model can be asked about.
         arrays: The model's inputs for these.
@@ -33,6 +34,7 @@ class Asked(NamedTuple):
 
     lines: np.ndarray
     keys: pa.StringArray | None
+    beside: dict[str, pa.StringArray]
     features: pa.Table
     usable: np.ndarray
     arrays: Arrays
@@ -49,16 +51,25 @@ class AskedRecords:
         contract: What the model takes.
         key: The column that names a record, if the use case has one; a source may do without.
         decimal: What stands before the decimals of numbers.
+        beside: Other columns that are kept with a record, where a source has them.
 
     Raises:
         BadInput: The source is empty or is no text, or a feature has no column.
     """
 
-    def __init__(self, content: Content, contract: Contract, key: RecordKey | None, decimal: str = ".") -> None:
+    def __init__(
+        self,
+        content: Content,
+        contract: Contract,
+        key: RecordKey | None,
+        decimal: str = ".",
+        beside: Sequence[RecordKey] = (),
+    ) -> None:
         self._content = content
         self._contract = contract
-        self._file = CsvFile(content, fields=contract.features, optional=[key] if key else [])
+        self._file = CsvFile(content, fields=contract.features, optional=[*([key] if key else []), *beside])
         self._key = key.name if key and key.name in self._file.positions else None
+        self._beside = [each.name for each in beside if each.name in self._file.positions]
         self._readings = {feature.name: reading_of(feature, decimal) for feature in contract.features}
         self._schema = schema_of(contract)
 
@@ -84,7 +95,8 @@ class AskedRecords:
         }
         keys = cells.columns[self._key] if self._key else None
         unreadable = [(each.line, each.reason) for each in cells.rejected]
-        return Asked(cells.lines, keys, features, usable, arrays, problems, unreadable, self._content.sha256)
+        beside = {name: cells.columns[name] for name in self._beside}
+        return Asked(cells.lines, keys, beside, features, usable, arrays, problems, unreadable, self._content.sha256)
 
     def _problems(self, cells: Cells, columns: dict[str, Values], features: pa.Table) -> Problems:
         found: Problems = {}

@@ -252,7 +252,13 @@ def _found(source: str, columns: tuple[str, ...], fields: Sequence[Field]) -> di
 
 
 def _fields(use_case: UseCase) -> list[Field]:
-    return [*([use_case.key] if use_case.key else []), *use_case.features, use_case.target]
+    return [*([use_case.key] if use_case.key else []), *use_case.features, use_case.target, *carried_columns(use_case)]
+
+
+def carried_columns(use_case: UseCase) -> list[RecordKey]:
+    """The columns of group and time that are no features, by their names and aliases."""
+    aliases = use_case.split.aliases
+    return [RecordKey(name=name, aliases=aliases.get(name, ())) for name in use_case.contract().carried]
 
 
 def _positions(columns: tuple[str, ...], field: Field) -> list[int]:

@@ -1,13 +1,16 @@
 """A folder of pictures with one folder a class: `CLASS/…`, or `PART/CLASS/…` with train, validation or test for PART.
 
 A picture is known by its content: moved into another class's folder it is a revision of the same record, and copied
-into another part it is rejected there, so that no picture is on two sides. Test comes first.
+into another part it is rejected there, so that no picture is on two sides. Test comes first. Whose it is and when it
+was taken are found in its path, where the use case's split goes by that.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,7 +22,7 @@ from modelyard.sources.files import explained
 from modelyard.sources.local_files import HIDDEN, Entry, list_files
 from modelyard.sources.places import Place
 from modelyard.sources.reach import ANYWHERE, Reach
-from modelyard.usecase import UseCase
+from modelyard.usecase import UseCase, moment
 
 # Files that are read at the same time, and in a row.
 READERS = 4
@@ -139,6 +142,7 @@ class _PictureReader:
         self._feature = use_case.features[0]
         self._target = use_case.target.name
         self._labels = {str(label): label for label in use_case.target.classes}
+        self._split = use_case.split
         self._keep = keep
         # Where each picture was found first.
         self._known: dict[str, str] = {}
@@ -147,6 +151,7 @@ class _PictureReader:
         try:
             check_usable(file)
             self._label(file)
+            self._beside(file)
             content = self._folder.content(file)
             self._folder.check_unchanged(file, hashlib.sha256(content).hexdigest())
             picture = read_picture(content, self._feature.image_shape)
@@ -156,17 +161,18 @@ class _PictureReader:
         return _Checked(sha256=picture.sha256)
 
     def records(self, first: int, files: Sequence[Entry], checked: Sequence[_Checked]) -> Records:
-        accepted: list[tuple[str, int, str, Label]] = []
+        accepted: list[tuple[Any, ...]] = []
         rejected = []
         for line, file, found in zip(range(first, first + len(files)), files, checked, strict=True):
             problem = found.problem or self._repeated(found.sha256, file)
             if problem:
                 rejected.append(Rejection(line, self._feature.name, f"{file.path} {problem}", file.path))
             else:
-                accepted.append((found.sha256, line, file.path, self._label(file)))
-        names = ["record_key", "line", self._feature.name, self._target]
+                accepted.append((found.sha256, line, file.path, self._label(file), *self._beside(file)))
+        names = ["record_key", "line", self._feature.name, self._target, *self._split.columns]
         columns = zip(*accepted, strict=True) if accepted else ([] for _ in names)
         types = [pa.string(), pa.int64(), pa.string(), pa.scalar(next(iter(self._labels.values()))).type]
+        types += [pa.timestamp("us") if name == self._split.time else pa.string() for name in self._split.columns]
         arrays = [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)]
         return Records(pa.table(dict(zip(names, arrays, strict=True))), rejected)
 
@@ -178,6 +184,24 @@ class _PictureReader:
         if folder[0] not in self._labels:
             raise UnusablePicture(f"lies in the folder {folder[0]!r}, and the classes are {', '.join(self._labels)}")
         return self._labels[folder[0]]
+
+    def _beside(self, file: Entry) -> list[str | datetime]:
+        """Group and time of a picture, as its path says them."""
+        if self._split.path is None:
+            return []
+        found = re.search(self._split.path, file.path)
+        return [self._said(found, name) for name in self._split.columns]
+
+    def _said(self, found: re.Match[str] | None, name: str) -> str | datetime:
+        text = found[name] if found else None
+        if not text:
+            raise UnusablePicture(f"has no {name} in its path: {self._split.path!r} finds none")
+        if name != self._split.time:
+            return text
+        try:
+            return moment(text)
+        except ValueError:
+            raise UnusablePicture(f"has {text!r} in its path, which is no date or time in ISO 8601") from None
 
     def _repeated(self, sha256: str, file: Entry) -> str:
         first = self._known.setdefault(sha256, file.path)

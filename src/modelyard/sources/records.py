@@ -12,7 +12,7 @@ from modelyard.contract import Feature, Target
 from modelyard.frames import MISSING, Violation, frame_of, schema_of, violations
 from modelyard.records import Records, Rejection
 from modelyard.sources.csv_file import Cells, CsvFile
-from modelyard.sources.values import Values, reading_of
+from modelyard.sources.values import TEXTS, TIMES, Values, reading_of
 from modelyard.usecase import UseCase
 
 # A key is part of an index, and an entry of an index has its limits.
@@ -45,6 +45,10 @@ class _RecordReader:
         self._key = use_case.key.name if use_case.key else None
         fields: list[Feature | Target] = [*use_case.features, use_case.target]
         self._readings = {field.name: reading_of(field, use_case.decimal) for field in fields}
+        # What a split goes by is always there, and a time can always be read.
+        time = use_case.split.time
+        self._needed = {name: TIMES if name == time else TEXTS for name in use_case.split.columns}
+        self._readings |= {name: self._needed[name] for name in self._contract.carried}
         self._schema = schema_of(self._contract)
 
     def records(self, cells: Cells) -> Records:
@@ -72,6 +76,12 @@ class _RecordReader:
                 found.setdefault(position, (name, reading.complaint))
             for violation in disallowed[name]:
                 found.setdefault(violation.row, (name, violation.reason))
+        for name, reading in self._needed.items():
+            needed = reading.read(cells.columns[name])
+            for position in needed.unreadable.tolist():
+                found.setdefault(position, (name, reading.complaint))
+            for position in np.flatnonzero(needed.values.is_null().to_numpy(zero_copy_only=False)).tolist():
+                found.setdefault(position, (name, MISSING))
         return found
 
     def _rejection(self, cells: Cells, position: int, field: str, reason: str) -> Rejection:

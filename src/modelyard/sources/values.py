@@ -5,6 +5,7 @@ Whole columns are cast at once; only a column with cells that do not cast is loo
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from modelyard.contract import Feature, FeatureType, Target
+from modelyard.usecase import moment
 
 # What stands for a missing number or boolean in files that other programs wrote. In a category these may be values.
 NO_VALUE = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "?", "-")
@@ -127,6 +129,23 @@ def texts(cells: pa.StringArray) -> Values:
     return Values(without_blanks(cells), NOTHING)
 
 
+def times(cells: pa.StringArray) -> Values:
+    """Dates and times in ISO 8601, as UTC; one without a zone is UTC."""
+    tidied = without_blanks(cells)
+    try:
+        return Values(pc.cast(tidied, pa.timestamp("us")), NOTHING)
+    except pa.ArrowInvalid:
+        read = pa.array([_moment_or_none(cell) for cell in tidied.to_pylist()], pa.timestamp("us"))
+        return Values(read, _positions(pc.and_(tidied.is_valid(), read.is_null())))
+
+
+def _moment_or_none(cell: str | None) -> datetime | None:
+    try:
+        return moment(cell) if cell else None
+    except ValueError:
+        return None
+
+
 def _plain_integers(cells: pa.StringArray) -> Values | None:
     buffer = cells.buffers()[2]
     text = buffer.to_pybytes() if buffer else b""
@@ -168,6 +187,7 @@ def _positions(mask: pa.BooleanArray) -> NDArray[np.intp]:
 NUMBERS = Reading(numbers, "is not a number")
 INTEGERS = Reading(integers, f"is not a whole number (of up to {INTEGER_DIGITS} digits)")
 TEXTS = Reading(texts, "is not a text")
+TIMES = Reading(times, "is no date or time in ISO 8601, such as 2026-11-20 or 2026-11-20T10:30:00Z")
 OF_TYPE = {
     FeatureType.NUMBER: NUMBERS,
     FeatureType.INTEGER: INTEGERS,

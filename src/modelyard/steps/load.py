@@ -11,7 +11,7 @@ from modelyard.sources.reach import ANYWHERE, Reach
 from modelyard.stores.batches import Batch
 from modelyard.stores.objects import ObjectStore, picture_name, required
 from modelyard.stores.raw import RawStore
-from modelyard.usecase import UseCase
+from modelyard.usecase import LaterFile, UseCase
 
 if TYPE_CHECKING:
     from modelyard.records import Records
@@ -43,6 +43,7 @@ def load(
     allowed_bad_share: float,
     objects: ObjectStore | None = None,
     reach: Reach = ANYWHERE,
+    said: LaterFile | None = None,
 ) -> LoadResult:
     """Loads a source; the same content again adds nothing.
 
@@ -53,22 +54,27 @@ def load(
         allowed_bad_share: With a greater share of rejected records nothing is loaded.
         objects: Where pictures go.
         reach: What may be opened as a source.
+        said: What this source is, of a use case without a key; None: what the use case says, or what the source shows.
+            The newest one that was taken for something else is taken anew.
 
     Raises:
-        BadInput: The source cannot be read, has no column for a field, or has too many bad records.
+        BadInput: The source cannot be read, has no column for a field, or has too many bad records; or what is said of
+            it cannot be, or no longer.
         ContractChanged: The contract no longer fits the use case's table.
         ServiceUnavailable: The database, or the server that has the source, does not answer.
     """
+    if said and not use_case.is_keyless:
+        raise BadInput(f"--records {said} is for tables without a key: equal records of {use_case.name} are the same")
     if use_case.has_pictures:
         return _load_pictures(use_case, source, raw, allowed_bad_share, objects, reach)
     from modelyard.sources.files import content_hash
 
     sha256 = content_hash(source, reach)
     known = raw.find_batch(use_case, sha256)
-    if known:
+    if known and known.is_as(said):
         LOGGER.info("%s is loaded already, as batch %d", source, known.batch_id)
         return LoadResult(source=source, sha256=sha256, profile=use_case.profile, **known.model_dump())
-    return _load(use_case, source, sha256, raw, allowed_bad_share, reach)
+    return _load(use_case, source, sha256, raw, allowed_bad_share, reach, said)
 
 
 def chosen_records(
@@ -139,7 +145,13 @@ def keep_accepted(source: str, sha256: str, folder: str, reach: Reach = ANYWHERE
 
 
 def _load(
-    use_case: UseCase, source: str, sha256: str, raw: RawStore, allowed_bad_share: float, reach: Reach
+    use_case: UseCase,
+    source: str,
+    sha256: str,
+    raw: RawStore,
+    allowed_bad_share: float,
+    reach: Reach,
+    said: LaterFile | None,
 ) -> LoadResult:
     from modelyard.sources.csv_file import CsvFile
     from modelyard.sources.files import opened
@@ -148,7 +160,7 @@ def _load(
     with opened(source, reach) as content:
         file = CsvFile(content, use_case)
         records = _unchanged(read_records(file, use_case), content, sha256)
-        batch = raw.add_batch(use_case, sha256, source, records, allowed_bad_share)
+        batch = raw.add_batch(use_case, sha256, source, records, allowed_bad_share, said)
     about = {"source": source, "sha256": sha256, "profile": use_case.profile}
     return LoadResult(**about, ignored_columns=file.ignored, **batch.model_dump())
 

@@ -16,6 +16,9 @@ from modelyard.usecase import UseCase
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from modelyard.steps.sides import Sides
+    from modelyard.stores.raw import Latest
+
 LOGGER = logging.getLogger(__name__)
 
 # What of a contract decides what a snapshot holds.
@@ -44,7 +47,7 @@ def preprocess(
 ) -> PreprocessResult:
     """Makes a snapshot, or finds the one that is there.
 
-    Nothing is fitted here: missing values stay missing, and the split follows from each record's key alone.
+    Nothing is fitted here: missing values stay missing. `split.py` says how records are parted.
 
     Args:
         use_case: Whose records.
@@ -64,12 +67,13 @@ def preprocess(
         return _result(known, new=False)
     with raw.latest(use_case) as latest:
         snapshot_id = _snapshot_id(use_case, latest.batches)
-        records = _parted(use_case, latest.pages)
+        sides = _sides(use_case, latest)
+        records = _parted(use_case, latest.pages(), sides)
         if use_case.has_pictures:
             from modelyard.steps.shards import with_arrays
 
             records = with_arrays(use_case, snapshot_id, records, required(objects))
-        return _result(clean.add(use_case, snapshot_id, records), new=True)
+        return _result(clean.add(use_case, snapshot_id, records, sides.borders), new=True)
 
 
 def _snapshot_id(use_case: UseCase, batches: list[list[str]]) -> str:
@@ -77,30 +81,35 @@ def _snapshot_id(use_case: UseCase, batches: list[list[str]]) -> str:
         raise NothingToWorkOn(f"no records of {use_case.name} were loaded yet: run `modelyard load` first")
     features = [feature.model_dump(mode="json", include=OF_FEATURE) for feature in use_case.features]
     target = use_case.target.model_dump(mode="json", include=OF_TARGET)
-    follows_from = [use_case.data_name, batches, features, target, use_case.split.model_dump(mode="json")]
+    follows_from = [use_case.data_name, batches, features, target, use_case.split.identity()]
     return hashlib.sha256(json.dumps(follows_from, sort_keys=True).encode()).hexdigest()[:ID_CHARACTERS]
 
 
-def _parted(use_case: UseCase, pages: "Iterator[pa.Table]") -> "Iterator[pa.Table]":
+def _sides(use_case: UseCase, latest: "Latest") -> "Sides":
+    from modelyard.steps.sides import Sides, sides_of
+
+    split = use_case.split
+    looks = split.time or (split.is_grouped and use_case.has_pictures)
+    return sides_of(use_case, latest.pages()) if looks else Sides()
+
+
+def _parted(use_case: UseCase, pages: "Iterator[pa.Table]", sides: "Sides") -> "Iterator[pa.Table]":
     import pyarrow as pa
 
     from modelyard.frames import frame_of, schema_of, validated
-    from modelyard.split import parts_of
+    from modelyard.split import NO_PART
+    from modelyard.steps.sides import parts_of_records
 
     contract = use_case.contract()
     schema = schema_of(contract)
+    left_out = 0
     for records in pages:
         validated(frame_of(records, contract), schema, f"raw_data, table {use_case.data_name}")
-        parts = parts_of(records["record_key"].to_pylist(), use_case.split, _given_parts(use_case, records))
-        yield records.add_column(1, "part", pa.array(parts))
-
-
-def _given_parts(use_case: UseCase, records: "pa.Table") -> list[str | None] | None:
-    if not use_case.has_pictures:
-        return None
-    from modelyard.sources.picture_folder import part_of
-
-    return [part_of(path) for path in records[use_case.features[0].name].to_pylist()]
+        parts = parts_of_records(use_case, records, sides)
+        left_out += int((parts == NO_PART).sum())
+        yield records.add_column(1, "part", pa.array(parts)).filter(pa.array(parts != NO_PART))
+    if left_out:
+        LOGGER.info("%d records are in no part: they are newer than the part that their group is in", left_out)
 
 
 def _result(snapshot: Snapshot, *, new: bool) -> PreprocessResult:

@@ -1,6 +1,7 @@
 """Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
 
 import logging
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
+from modelyard.objective import Objective
 from modelyard.steps.compare import CompareResult
 from modelyard.steps.platform import Platform
 from modelyard.steps.reference import Reference, find_reference
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
 
     from modelyard.models.compile import Agreement
     from modelyard.models.compiled import CompiledModel
-    from modelyard.models.gate import Answers, Evidence, Judgement
+    from modelyard.models.evidence import Answers, Evidence
+    from modelyard.models.gate import Judgement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
+
+# MLflow takes no longer ones; the verdict has all of it.
+LONGEST_TAG = 5000
 
 
 class JudgedBy(Frozen):
@@ -35,12 +41,16 @@ class JudgedBy(Frozen):
     Attributes:
         snapshot_id: The snapshot whose test part they answered.
         gate: What the gate wants.
+        objective: What the models are to be good at.
+        slices: By which columns models are judged apart.
         approval: Who has the last word.
         release: The version of this package, as another one may judge otherwise.
     """
 
     snapshot_id: str
     gate: Gate
+    objective: Objective
+    slices: tuple[str, ...]
     approval: str
     release: str
 
@@ -52,21 +62,31 @@ class Judged(NamedTuple):
         judgement: What the gate says.
         look: The look at the test part; None: it was not looked at.
         reference: The best version ever promoted.
+        notes_on_records: What is to be known of the records that it was judged by, a sentence each.
     """
 
     judgement: "Judgement"
     look: Look | None = None
     reference: Reference = Reference()
+    notes_on_records: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What else is to be known, a sentence each."""
-        return (*self.reference.notes, *self.judgement.notes)
+        return (*self.reference.notes, *self.notes_on_records, *self.judgement.notes)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was compared and found, a line each."""
+        from modelyard.models.findings import lines
+
+        return lines(self.judgement)
 
     def numbers(self) -> dict[str, Any]:
         """What the verdict follows from, as it is kept."""
         return self.judgement.model_dump(mode="json", exclude={"reasons"}) | {
             "notes": list(self.notes),
+            "findings": list(self.findings),
             "look": self.look and self.look.model_dump(mode="json"),
             "reference_version": self.reference.version,
         }
@@ -87,6 +107,7 @@ class PromoteResult(Frozen):
         reference_version: The best version ever promoted before this one.
         reference: Its metrics on the same records, where it is not the version in production.
         notes: What else is to be known of the judgement, a sentence each.
+        findings: What was compared and found, a line each.
         judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
     """
 
@@ -101,6 +122,7 @@ class PromoteResult(Frozen):
     reference_version: int | None = None
     reference: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
     judged: bool = True
 
     def refusal(self, use_case: str) -> str | None:
@@ -156,7 +178,9 @@ def promote(
         reference_version=judged.reference.version,
         reference=judgement.reference,
         notes=judged.notes,
+        findings=judged.findings,
     )
+    platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
     _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
     return result
 
@@ -214,6 +238,8 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
     return JudgedBy(
         snapshot_id=snapshot.snapshot_id,
         gate=use_case.gate,
+        objective=use_case.objective,
+        slices=use_case.slices,
         approval=use_case.approval,
         release=metadata.version("modelyard"),
     )
@@ -241,6 +267,7 @@ def _said_before(
         reference_version=kept.numbers.get("reference_version"),
         reference=kept.numbers.get("reference"),
         notes=tuple(kept.numbers.get("notes", ())),
+        findings=tuple(kept.numbers.get("findings", ())),
         judged=False,
     )
 
@@ -253,59 +280,120 @@ def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int
 def _judge_with(
     arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
 ) -> Judged:
-    from modelyard.models.gate import Answers, judge, objections_to_data, refuse
+    from modelyard.models.evidence import Answers
+    from modelyard.models.gate import judge, objections_to_data, refuse
     from modelyard.models.inputs import frame_scores
     from modelyard.steps.models import load_compiled
+    from modelyard.steps.seen import TestPart
 
     def ask(model: "CompiledModel") -> Answers:
         return Answers(model.contract, frame_scores(model, test, arrays))
 
     train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
+    part = TestPart(use_case, platform, snapshot_id)
     answers = ask(load_compiled(platform, use_case.name, challenger))
     contract, target = answers.contract, answers.contract.target.name
     agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
     in_production = _in_production(use_case, platform, champion)
+    compared = [challenger, *([champion] if in_production and champion else [])]
+    clusters = part.clusters
+
+    def too_few(versions: Sequence[int]) -> list[str]:
+        unseen = part.unseen_by(versions)
+        left, together = test[target].to_numpy()[unseen], None if clusters is None else clusters[unseen]
+        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), left, together)
+
     objections = [
-        *objections_to_data(use_case.gate, contract, train[target].to_numpy(), test[target].to_numpy()),
+        *too_few([]),
         *_objections_to_contract(in_production.contract if in_production else None, contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
-    ]
+    ] or _objections_to_seen(compared, too_few)
     if objections:
         return Judged(refuse(objections, agreement, len(test)))
-    reference = find_reference(use_case, platform, contract)
+    reference = find_reference(
+        use_case, platform, contract, lambda version: _seen_by_best([*compared, version], too_few)
+    )
     other = None if reference.version in (challenger, champion) else reference.model
-    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test))
+    unseen = part.unseen_by([*compared, *([reference.version] if other and reference.version else [])])
+    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test), part.rolling)
     evidence = _evidence(
+        use_case,
         answers,
         train,
         test,
         champion=ask(in_production) if in_production else None,
         reference=ask(other) if other else None,
+        unseen=unseen,
+        clusters=clusters,
     )
     judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
-    return Judged(judgement, look, reference)
+    return Judged(judgement, look, reference, _notes_on_records(unseen))
+
+
+def _objections_to_seen(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> list[str]:
+    """Why models cannot be judged by those test records that none has seen, and what to do."""
+    challenger, *champion = compared
+    if too_few([challenger]):
+        return [f"version {challenger} was trained on records that are for the test now: train again"]
+    left = too_few(compared)
+    if not left:
+        return []
+    sentence = (
+        f"of the test records that neither version {challenger} nor version {champion[0]} in production was trained "
+        f"on, directly or by others of their group or time, there are {'; '.join(left)}. The split has changed, so "
+        "that only records that come later can show which is better: load more, or replace production without proof "
+        "by `modelyard promote --force --reason TEXT`"
+    )
+    return [sentence]
+
+
+def _seen_by_best(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> str:
+    """Why the best version cannot be compared with, as it has seen too many test records; empty: it can."""
+    left = too_few(compared)
+    return f"it was trained on test records, and of the others there are {left[0]}" if left else ""
+
+
+def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:
+    if unseen.all():
+        return ()
+    note = (
+        f"judged by {int(unseen.sum())} of the {len(unseen)} test records: the models that are compared were trained "
+        "on the others, or on records that stand together with them"
+    )
+    return (note,)
 
 
 def _evidence(
+    use_case: UseCase,
     model: "Answers",
     train: "pd.DataFrame",
     test: "pd.DataFrame",
     *,
     champion: "Answers | None",
     reference: "Answers | None",
+    unseen: "NDArray[np.bool_]",
+    clusters: "NDArray[np.intp] | None",
 ) -> "Evidence":
+    """What the models say of those test records that none of them has seen."""
+    from modelyard.models.evidence import Answers, Evidence
     from modelyard.models.fit import dummy_scores
-    from modelyard.models.gate import Answers, Evidence
     from modelyard.models.metrics import truth
+    from modelyard.models.slices import slice_values
+
+    def of_unseen(answers: Answers) -> Answers:
+        return Answers(answers.contract, answers.scores[unseen])
 
     contract = model.contract
     return Evidence(
-        truth=truth(contract, test[contract.target.name].to_numpy()),
-        model=model,
-        baseline=Answers(contract, dummy_scores(contract, train, test)),
-        champion=champion,
-        reference=reference,
+        truth=truth(contract, test[contract.target.name].to_numpy()[unseen]),
+        model=of_unseen(model),
+        baseline=of_unseen(Answers(contract, dummy_scores(contract, train, test, use_case.objective))),
+        champion=champion and of_unseen(champion),
+        reference=reference and of_unseen(reference),
+        clusters=None if clusters is None else clusters[unseen],
+        objective=use_case.objective,
+        slices={name: slice_values(contract, name, test)[unseen] for name in use_case.slices},
     )
 
 
@@ -378,10 +466,21 @@ def _decide(
 def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers: dict[str, Any]) -> None:
     name, verdict, reasons = use_case.name, result.verdict, result.reasons
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
-    platform.registry.tag(name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)})
+    platform.registry.tag(
+        name, result.version, {"gate": verdict.value, "gate_reasons": "; ".join(reasons)[:LONGEST_TAG]}
+    )
     LOGGER.info("%s version %d: %s", name, result.version, verdict.value)
-    for note in result.notes:
-        LOGGER.info("%s version %d: %s", name, result.version, note)
+    for line in (*result.findings, *result.notes):
+        LOGGER.info("%s version %d: %s", name, result.version, line)
+
+
+def _metrics_of_slices(judgement: "Judgement") -> dict[str, float]:
+    """The metrics of each slice as MLflow keeps them: `slice.region=north.roc_auc` and so on."""
+    found: dict[str, float] = {}
+    for each in judgement.guards.slices if judgement.guards else ():
+        values = {"": each.model, "_low": each.low, "_high": each.high}
+        found |= {f"slice.{each.part}.{each.metric}{end}": value for end, value in values.items()}
+    return found
 
 
 def _carry_out(use_case: UseCase, platform: Platform, challenger: int, verdict: Verdict) -> None:

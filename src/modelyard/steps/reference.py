@@ -1,5 +1,6 @@
 """The best version ever promoted: the reference that does not move when production does."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Contract
@@ -25,18 +26,22 @@ class Reference(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def find_reference(use_case: UseCase, platform: Platform, contract: Contract) -> Reference:
+def find_reference(
+    use_case: UseCase, platform: Platform, contract: Contract, objection: Callable[[int], str] = lambda _: ""
+) -> Reference:
     """The best version ever promoted of those that a model of this contract can be compared with.
 
     Args:
         use_case: The use case.
         platform: The stores.
         contract: The model's. Versions whose clients it would break are passed over.
+        objection: Says why a version cannot be compared with for another reason; empty: it can.
     """
     there = {version.number for version in platform.registry.versions(use_case.name)}
     notes: list[str] = []
     for number in platform.verdicts.best_first(use_case.name):
         found = _comparable(use_case, platform, number, contract) if number in there else "it was removed"
+        found = found if isinstance(found, str) else objection(number) or found
         if not isinstance(found, str):
             return Reference(number, found, tuple(notes))
         notes.append(f"version {number} would be the reference, and cannot be compared: {found}")

@@ -21,12 +21,13 @@ from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.home import open_home
 from modelyard.models.compiled import CompiledModel
 from modelyard.sources.asked import Asked, AskedRecords
+from modelyard.sources.csv_file import carried_columns
 from modelyard.sources.files import Content, opened
 from modelyard.sources.table import streamed, table_of
 from modelyard.steps.models import load_compiled
 from modelyard.steps.platform import Platform
 from modelyard.stores.registry import PRODUCTION
-from modelyard.stores.scores import Log, Run, Scores, ScoresFile, ScoresTable, write_table
+from modelyard.stores.scores import INTERVAL_COLUMNS, Log, Run, Scores, ScoresFile, ScoresTable, write_table
 from modelyard.usecase import RESERVED_COLUMNS, RecordKey, UseCase
 
 # What predictions of a scoring are in `predictions`, beside those of the API.
@@ -85,7 +86,8 @@ def score(
     ):
         resumed_at = scores.run.rows
         decimal = "." if table_of(source) else use_case.decimal
-        asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal)
+        beside = carried_columns(use_case)
+        asked = AskedRecords(content, _contract(model, source), _key(use_case, source), decimal, beside)
         for page in _after(asked.pages(), scores.run):
             problems += _score_page(model, page, scores, log=log)
             tell(scores.run.rows)
@@ -101,7 +103,7 @@ def _scores(platform: Platform, target: str, run: Run, contract: Contract, *, fo
         return ScoresFile(log, target, run, open_home(platform.settings.home) / "scores" / name, force=force)
     if table[0] != "raw_data":
         raise BadInput(f"{target}: scores go to a table of raw_data")
-    return ScoresTable(log, table[1], run, contract.target)
+    return ScoresTable(log, table[1], run, contract)
 
 
 @contextmanager
@@ -198,6 +200,7 @@ def _row(line: int, key: Any, answer: Answer | None, run: Run, request_id: str, 
     if answer is not None:
         shares = to_json(answer.probabilities).decode() if answer.probabilities else None
         row |= {"prediction": answer.prediction, "probability": answer.probability, "probabilities": shares}
+        row |= {"lower": answer.lower, "upper": answer.upper}
     return row
 
 
@@ -205,11 +208,13 @@ def _row_schema(contract: Contract) -> pa.Schema:
     labels = contract.target.classes
     prediction = pa.float64() if not labels else pa.int64() if all(isinstance(x, int) for x in labels) else pa.string()
     text = pa.string()
+    interval = [(name, pa.float64()) for name in INTERVAL_COLUMNS] if contract.interval else []
     return pa.schema(
         [
             ("line", pa.int64()),
             ("record_key", text),
             ("prediction", prediction),
+            *interval,
             ("probability", pa.float64()),
             ("probabilities", text),
             ("model_version", pa.int64()),
@@ -221,6 +226,10 @@ def _row_schema(contract: Contract) -> pa.Schema:
 
 def _predictions(contract: Contract, run: Run, page: Asked, answers: list[Answer], ids: list[str]) -> pa.Table:
     records = page.features.take(pa.array(page.usable)).to_pylist()
+    for name, cells in page.beside.items():
+        for record, cell in zip(records, cells.take(pa.array(page.usable)).to_pylist(), strict=True):
+            if cell is not None:
+                record[name] = cell
     keys = page.keys.take(pa.array(page.usable)).to_pylist() if page.keys is not None else [None] * len(answers)
     count = len(answers)
     created_at = datetime.fromtimestamp(run.started_ms / 1000, UTC).isoformat()
@@ -239,5 +248,7 @@ def _predictions(contract: Contract, run: Run, page: Asked, answers: list[Answer
             ),
             "latency_ms": [0.0] * count,
             "created_at": [created_at] * count,
+            "lower": pa.array([answer.lower for answer in answers], pa.float64()),
+            "upper": pa.array([answer.upper for answer in answers], pa.float64()),
         }
     )

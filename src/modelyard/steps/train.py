@@ -6,8 +6,9 @@ import logging
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from modelyard.contract import Frozen, Target
+from modelyard.contract import Contract, Frozen, Target
 from modelyard.errors import BadInput
+from modelyard.split import Borders
 from modelyard.steps.extras import check_extra
 from modelyard.steps.platform import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from modelyard.models.cross_validation import Dependence
     from modelyard.models.fit import Fitted
 
 LOGGER = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ class TrainResult(Frozen):
         run_id: Its run in MLflow.
         model_uri: Its model in MLflow.
         primary_metric: The metric that candidates are chosen by.
-        validation: Metrics on the validation part, which chooses.
+        validation: Metrics that choose: of answers to records of the training and the validation part that were not
+            fitted on. Of many records, and of pictures, these are the validation part's alone.
         test: Metrics on the test part, which chooses nothing.
         baseline: A dummy's metrics on the test part.
         threshold: From which probability on the answer is the positive class.
@@ -67,11 +70,13 @@ class _Basis(NamedTuple):
         snapshot_id: The snapshot.
         day: The day whose bootstrap is drawn, if one is.
         weights: What a network of pictures may start from.
+        borders: Where the snapshot's parts begin, if it is split by time.
     """
 
     snapshot_id: str
     day: date | None
     weights: Weights | None
+    borders: Borders | None
 
 
 def train(
@@ -95,10 +100,13 @@ def train(
     candidate = use_case.candidate(candidate_name)
     check_extra(use_case)
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
+    snapshot_id = str(preprocessed.result["snapshot_id"])
+    snapshot = platform.clean.find(use_case.data_name, snapshot_id)
     basis = _Basis(
-        snapshot_id=str(preprocessed.result["snapshot_id"]),
+        snapshot_id=snapshot_id,
         day=day if use_case.bootstrap == "daily" else None,
         weights=pretrained_weights(platform.settings) if use_case.has_pictures else None,
+        borders=snapshot.borders if snapshot else None,
     )
     fingerprint = _fingerprint(use_case, candidate, basis)
     known = _known(use_case, platform, fingerprint)
@@ -113,8 +121,10 @@ def _fingerprint(use_case: UseCase, candidate: Candidate, basis: _Basis) -> str:
         "snapshot": basis.snapshot_id,
         "candidate": candidate.model_dump(mode="json"),
         "contract": use_case.contract().model_dump(mode="json"),
+        "objective": use_case.objective.model_dump(mode="json"),
         "seed": use_case.seed,
-        "code": code_fingerprint(use_case),
+        "intervals": use_case.intervals,
+        "code": code_fingerprint(use_case, candidate),
         "bootstrap": str(basis.day),
     }
     if basis.weights:
@@ -147,7 +157,7 @@ def _train_now(
         fingerprint=fingerprint,
         run_id=run_id,
         model_uri=model_uri,
-        primary_metric=fitted.primary_metric,
+        primary_metric=use_case.objective.metric,
         validation=fitted.validation,
         test=fitted.test,
         baseline=fitted.baseline,
@@ -183,7 +193,20 @@ def _fit(
             return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day)
     from modelyard.models.fit import fit
 
-    return fit(use_case, candidate, parts["train"], parts["validation"], parts["test"], basis.day)
+    train, validation, test = (parts[part] for part in PARTS)
+    dependence = _dependence(use_case, platform, basis.snapshot_id, [*train.index, *validation.index])
+    return fit(use_case, candidate, train, validation, test, basis.day, dependence)
+
+
+def _dependence(use_case: UseCase, platform: Platform, snapshot_id: str, keys: list[str]) -> "Dependence":
+    """Which of a snapshot's records depend on each other, in the order of some keys."""
+    from modelyard.models.cross_validation import Dependence
+    from modelyard.steps.sides import ordered_sides
+
+    split = use_case.split
+    if not (split.is_grouped or split.time):
+        return Dependence()
+    return Dependence(split, *ordered_sides(use_case, platform.clean, snapshot_id, keys))
 
 
 def _keep(
@@ -202,7 +225,10 @@ def _keep(
         use_case=use_case.name,
         candidate=candidate.name,
         tags=_tags(basis, fingerprint),
-        parameters=_parameters(use_case, candidate, basis) | _counts(use_case, parts, fitted) | _iterations(fitted),
+        parameters=_parameters(use_case, candidate, basis)
+        | _counts(use_case, parts, fitted)
+        | _decided(fitted.contract)
+        | _iterations(fitted),
         metrics=_metrics(fitted),
         files=fitted.files,
         history=fitted.history,
@@ -233,7 +259,9 @@ def _parameters(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[
         "impute": candidate.impute,
         "positive_share": candidate.positive_share,
         "seed": use_case.seed,
-        **{f"split.{name}": value for name, value in use_case.split.model_dump().items()},
+        "intervals": use_case.intervals,
+        **{f"split.{name}": value for name, value in use_case.split.identity().items()},
+        **{f"split.{name}": value.isoformat() for name, value in basis.borders or ()},
         **_of_pictures(use_case, candidate, basis),
         **candidate.parameters,
     }
@@ -255,13 +283,20 @@ def _of_pictures(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict
     }
 
 
+def _decided(contract: Contract) -> dict[str, object]:
+    """What was done to probabilities, if something was."""
+    calibration = contract.calibration
+    return {f"calibration.{name}": value for name, value in calibration} if calibration else {}
+
+
 def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]", fitted: "Fitted") -> dict[str, object]:
-    """How many records each part has, and how many were fitted on.
+    """How many records each part has, how many were fitted on, and by how many folds the choice was made.
 
     Of pictures also how many of each class, as nothing else of their preprocessing is kept.
     """
     counts: dict[str, object] = {f"records.{part}": len(frame) for part, frame in parts.items()}
     counts["records.fitted"] = fitted.records
+    counts["folds"] = fitted.folds
     for part, frame in parts.items() if use_case.has_pictures else ():
         targets = frame[use_case.target.name]
         counts |= {f"records.{part}.{label}": int((targets == label).sum()) for label in use_case.target.classes}

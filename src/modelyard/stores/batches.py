@@ -18,7 +18,8 @@ from modelyard.records import Records, Rejection
 from modelyard.stores import tables
 from modelyard.stores.copying import PIECE_BYTES, copy_in, to_csv
 from modelyard.stores.database import quoted, statement
-from modelyard.usecase import UseCase
+from modelyard.stores.keyless import Staged, TakenAs, merge_contents
+from modelyard.usecase import LaterFile, UseCase
 
 LOGGER = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Batch(Frozen):
         rows_revised: Records whose key was known with other values.
         rows_unchanged: Records that were known as they are.
         rows_rejected: Records that could not be used.
+        taken_as: What a later file of a use case without a key was taken for: the `whole` of its records again, `other`
+            records, or the content of an earlier batch `again`, read as the use case is declared now.
     """
 
     batch_id: int
@@ -58,6 +61,11 @@ class Batch(Frozen):
     rows_revised: int
     rows_unchanged: int
     rows_rejected: int
+    taken_as: TakenAs | None = None
+
+    def is_as(self, said: LaterFile | None) -> bool:
+        """Whether it was taken for what is said of it, as far as there was a choice."""
+        return said is None or self.taken_as in (None, "again", said)
 
 
 def find_batch(connection: Connection, use_case: UseCase, sha256: str) -> Batch | None:
@@ -74,6 +82,7 @@ def add_batch(
     source: str,
     records: Iterable[Records],
     allowed_bad_share: float,
+    said: LaterFile | None,
 ) -> Batch:
     """Adds a batch; `RawStore.add_batch` says what of.
 
@@ -88,9 +97,25 @@ def add_batch(
         addition = _Addition(connection, use_case, source, batch_id, aside)
         addition.take_in(records)
         addition.judge(allowed_bad_share)
-        added = addition.finish()
+        added = addition.finish(sha256, said or use_case.records)
     connection.execute(statement("finish_batch"), added.model_dump())
     return added
+
+
+def remove_batch(connection: Connection, use_case: UseCase, batch: Batch) -> None:
+    """Takes a batch out, so that it can be taken for something else.
+
+    Raises:
+        BadInput: Others came after it, and were told from what it brought.
+    """
+    newest = connection.execute(statement("newest_batch"), {"use_case": use_case.data_name}).scalar_one()
+    if newest != batch.batch_id:
+        raise BadInput(
+            f"this content is batch {batch.batch_id} already, taken for {batch.taken_as} records: it stays so, as "
+            f"batch {newest} came after it"
+        )
+    table = quoted(connection, use_case.data_name)
+    connection.execute(statement("remove_batch", table=table), {"batch_id": batch.batch_id})
 
 
 def declaration_hash(use_case: UseCase) -> str:
@@ -98,7 +123,12 @@ def declaration_hash(use_case: UseCase) -> str:
     key = use_case.key.model_dump(mode="json") if use_case.key else None
     features = [feature.model_dump(mode="json", include=OF_FEATURE) for feature in use_case.features]
     target = use_case.target.model_dump(mode="json", include=OF_TARGET)
-    return hashlib.sha256(json.dumps([key, features, target], sort_keys=True).encode()).hexdigest()
+    split = use_case.split
+    read = [key, features, target]
+    if split.columns:
+        aliases = {name: list(texts) for name, texts in split.aliases.items()}
+        read.append({"by": split.by, "time": split.time, "path": split.path, "aliases": aliases})
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 class _Addition:
@@ -130,7 +160,9 @@ class _Addition:
         columns = ", ".join([*SENT_COLUMNS, *self._names])
         copy_in(self._connection, statement("copy_in", table=self._table, columns=columns), self._rows(records))
         self._run("forget_batch", table=self._table)
-        self._settle_duplicates()
+        # What is known by its content needs no key until it is merged.
+        if not (self._merges and self._use_case.is_keyless):
+            self._settle_duplicates()
 
     def judge(self, allowed_bad_share: float) -> None:
         """Refuses a batch with too many rejected records.
@@ -149,10 +181,15 @@ class _Addition:
             f"{allowed_bad_share:.0%} may be (ALLOWED_BAD_SHARE): nothing was loaded"
         )
 
-    def finish(self) -> Batch:
-        """Merges the records with those that are there, and keeps the rejected ones."""
+    def finish(self, sha256: str, said: LaterFile | None) -> Batch:
+        """Merges the records with those that are there, and keeps the rejected ones.
+
+        Args:
+            sha256: Hash of the source's content.
+            said: What a later file of a use case without a key is; None: nobody said so.
+        """
         accepted = self._read - self._rejected
-        added, revised = self._merge() if self._merges else (accepted, 0)
+        added, revised, taken_as = self._merge(sha256, said) if self._merges else (accepted, 0, None)
         copy = statement("copy_in", table="rejected_records", columns=", ".join(REJECTED_COLUMNS))
         copy_in(self._connection, copy, self._rejected_rows())
         self._run("analyze", table=quoted(self._connection, self._use_case.data_name))
@@ -164,6 +201,7 @@ class _Addition:
             rows_revised=revised,
             rows_unchanged=accepted - added - revised,
             rows_rejected=self._rejected,
+            taken_as=taken_as,
         )
 
     def _rows(self, records: Iterable[Records]) -> Iterator[bytes]:
@@ -210,17 +248,27 @@ class _Addition:
         duplicate = self._run("first_rejected", {"batch_id": self._batch_id}).one()
         self._first = min(self._first or tuple(duplicate), tuple(duplicate))
 
-    def _merge(self) -> tuple[int, int]:
+    def _merge(self, sha256: str, said: LaterFile | None) -> tuple[int, int, TakenAs | None]:
         self._run("analyze", table=self._table)
+        table, columns = quoted(self._connection, self._use_case.data_name), ", ".join(self._names)
+        if self._use_case.is_keyless:
+            file = Staged(self._use_case, self._batch_id, self._source, sha256, table, self._table, columns)
+            added, taken_as = merge_contents(self._connection, file, said)
+            merged: tuple[int, int, TakenAs | None] = (added, 0, taken_as)
+        else:
+            merged = (*self._merge_keys(table, columns), None)
+        self._run("drop_table", table=self._table)
+        return merged
+
+    def _merge_keys(self, table: str, columns: str) -> tuple[int, int]:
         merged = self._run(
             "merge_records",
-            table=quoted(self._connection, self._use_case.data_name),
+            table=table,
             staging=self._table,
-            columns=", ".join(self._names),
+            columns=columns,
             staged_columns=", ".join(f"staged.{name}" for name in self._names),
             latest_columns=", ".join(f"latest.{name}" for name in self._names),
         ).one()
-        self._run("drop_table", table=self._table)
         return merged.added, merged.revised
 
     def _run(self, name: str, parameters: Mapping[str, object] | None = None, **parts: str) -> CursorResult[Any]:

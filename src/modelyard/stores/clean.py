@@ -1,5 +1,6 @@
 """`clean_data`: what models are trained on. A table for each use case, a partition of it for each snapshot."""
 
+import json
 from collections.abc import Iterator, Set
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from modelyard.contract import Contract, Frozen
+from modelyard.split import Borders, Parted
 from modelyard.stores import tables
 from modelyard.stores.copying import copy_in, copy_out, from_csv, to_csv
 from modelyard.stores.database import quoted, statement, transaction
-from modelyard.usecase import PARTS, UseCase
+from modelyard.usecase import PARTS, Split, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +28,23 @@ class Snapshot(Frozen):
     Attributes:
         snapshot_id: Follows from the records, the contract and the split: the same in every home.
         contract: What the records were checked against.
+        split: How they were parted; None: a former release made it, and did not keep that.
+        borders: Where the parts begin, of a split by time.
         rows: Records in each part.
         created_at: When it was made.
     """
 
     snapshot_id: str
     contract: Contract
+    split: Split | None = None
+    borders: Borders | None = None
     rows: dict[str, int]
     created_at: datetime
+
+    @property
+    def parted(self) -> Parted | None:
+        """How they were parted, where that was kept."""
+        return Parted(split=self.split.identity(), borders=self.borders) if self.split else None
 
 
 class CleanStore:
@@ -69,13 +80,29 @@ class CleanStore:
         with transaction(self.engine) as connection:
             return _choose(connection, use_case, snapshot_id)
 
-    def add(self, use_case: UseCase, snapshot_id: str, records: Iterator["pa.Table"]) -> Snapshot:
+    def find(self, data_name: str, snapshot_id: str) -> Snapshot | None:
+        """The snapshot with that id, if it is still there.
+
+        Args:
+            data_name: What its records are kept under.
+            snapshot_id: Its id.
+
+        Raises:
+            ServiceUnavailable: The database does not answer.
+        """
+        with transaction(self.engine) as connection:
+            return next((each for each in _snapshots(connection, data_name) if each.snapshot_id == snapshot_id), None)
+
+    def add(
+        self, use_case: UseCase, snapshot_id: str, records: Iterator["pa.Table"], borders: Borders | None = None
+    ) -> Snapshot:
         """Adds a snapshot, all of it or nothing. One that is there already is not made again.
 
         Args:
             use_case: What the records are of.
             snapshot_id: The snapshot's id.
-            records: The records: columns `record_key`, `part`, one for each feature, the target.
+            records: The records: columns `record_key`, `part`, one for each feature, the target, group and time.
+            borders: Where the parts begin, of a split by time.
 
         Raises:
             ContractChanged: The contract no longer fits the use case's table, or a record the contract.
@@ -84,7 +111,7 @@ class CleanStore:
         with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = _choose(connection, use_case.data_name, snapshot_id)
-            return known or _add(connection, use_case, snapshot_id, records)
+            return known or _add(connection, use_case, snapshot_id, records, borders)
 
     def frame(self, use_case: UseCase, snapshot_id: str, part: str) -> "pd.DataFrame":
         """One part of a snapshot as a frame, its index the records' keys in order.
@@ -103,13 +130,34 @@ class CleanStore:
         """
         from modelyard.frames import frame_of, schema_of, validated
 
-        contract = use_case.contract()
+        # A model sees neither group nor time, where these are no features.
+        contract = use_case.contract().model_copy(update={"group": None, "time": None})
         with transaction(self.engine) as connection:
             table, names = quoted(connection, use_case.data_name), tables.names(connection, contract)
             copy = statement("copy_part", table=table, columns=", ".join(names))
             text = copy_out(connection, copy, {"snapshot_id": snapshot_id, "part": part})
         frame = frame_of(from_csv(text, tables.arrow_columns(contract)), contract)
         return validated(frame, schema_of(contract), f"snapshot {snapshot_id} of {use_case.name}")
+
+    def sides(self, data_name: str, snapshot_id: str, columns: "pa.Schema | None" = None) -> "pa.Table":
+        """What decides of the parts of a snapshot's records, in the order of their keys.
+
+        Args:
+            data_name: What its records are kept under.
+            snapshot_id: The snapshot's id.
+            columns: Columns of the contract that are fetched beside `record_key` and `part`.
+
+        Raises:
+            ServiceUnavailable: The database does not answer.
+        """
+        import pyarrow as pa
+
+        columns = pa.schema([]) if columns is None else columns
+        with transaction(self.engine) as connection:
+            names = "".join(f", {quoted(connection, name)}" for name in columns.names)
+            copy = statement("copy_sides", table=quoted(connection, data_name), columns=names)
+            text = copy_out(connection, copy, {"snapshot_id": snapshot_id})
+        return from_csv(text, pa.schema([("record_key", pa.string()), ("part", pa.string()), *columns]))
 
     def prune(self, use_case: str, keep: int, protect: Set[str] = frozenset()) -> list[str]:
         """Removes all but the newest snapshots of a use case.
@@ -142,6 +190,8 @@ def _snapshots(connection: Connection, use_case: str) -> list[Snapshot]:
         Snapshot(
             snapshot_id=row.snapshot_id,
             contract=Contract.model_validate(row.contract),
+            split=row.split and Split.model_validate(row.split),
+            borders=row.test_from and Borders(validation_from=row.validation_from, test_from=row.test_from),
             rows={"train": row.rows_train, "validation": row.rows_validation, "test": row.rows_test},
             created_at=row.created_at,
         )
@@ -158,7 +208,13 @@ def _snapshot(connection: Connection, use_case: str, snapshot_id: str) -> Snapsh
     return next(each for each in _snapshots(connection, use_case) if each.snapshot_id == snapshot_id)
 
 
-def _add(connection: Connection, use_case: UseCase, snapshot_id: str, records: Iterator["pa.Table"]) -> Snapshot:
+def _add(
+    connection: Connection,
+    use_case: UseCase,
+    snapshot_id: str,
+    records: Iterator["pa.Table"],
+    borders: Borders | None,
+) -> Snapshot:
     contract = use_case.contract()
     table, partition = quoted(connection, use_case.data_name), _partition(connection, snapshot_id)
     if not tables.fit_table(connection, use_case.data_name, contract, OWN_COLUMNS):
@@ -173,8 +229,13 @@ def _add(connection: Connection, use_case: UseCase, snapshot_id: str, records: I
     connection.execute(attach, {"snapshot_id": snapshot_id})
     counted = {row.part: row.rows for row in connection.execute(statement("count_parts", partition=partition))}
     snapshot = {"use_case": use_case.data_name, "snapshot_id": snapshot_id, "contract": contract.model_dump_json()}
-    connection.execute(statement("add_snapshot"), snapshot | {part: counted.get(part, 0) for part in PARTS})
+    parted = {"split": json.dumps(use_case.split.identity()), **_borders(borders)}
+    connection.execute(statement("add_snapshot"), snapshot | parted | {part: counted.get(part, 0) for part in PARTS})
     return _snapshot(connection, use_case.data_name, snapshot_id)
+
+
+def _borders(borders: Borders | None) -> dict[str, datetime | None]:
+    return dict(borders) if borders else {"validation_from": None, "test_from": None}
 
 
 def _with_id(records: "pa.Table", snapshot_id: str) -> "pa.Table":

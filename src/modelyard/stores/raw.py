@@ -1,17 +1,18 @@
 """`raw_data`: what came in. A table for each use case, its batches, and the records that were rejected."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from modelyard.records import Records
 from modelyard.stores import tables
-from modelyard.stores.batches import OWN_COLUMNS, Batch, add_batch, find_batch
+from modelyard.stores.batches import OWN_COLUMNS, Batch, add_batch, find_batch, remove_batch
 from modelyard.stores.copying import copy_out, from_csv
 from modelyard.stores.database import quoted, statement, transaction
-from modelyard.usecase import UseCase
+from modelyard.usecase import LaterFile, UseCase
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,12 +26,12 @@ class Latest(NamedTuple):
 
     Attributes:
         batches: What the records follow from, as `RawStore.batches` gives it.
-        pages: The records in the order of their keys, some thousands at a time: columns `record_key`, one for each
-            feature, the target.
+        pages: Gives the records in the order of their keys, some thousands at a time: columns `record_key`, one for
+            each feature, the target, group and time. They can be asked for again while this is open.
     """
 
     batches: list[list[str]]
-    pages: Iterator["pa.Table"]
+    pages: Callable[[], Iterator["pa.Table"]]
 
 
 class RawStore:
@@ -70,7 +71,13 @@ class RawStore:
             return find_batch(connection, use_case, sha256)
 
     def add_batch(
-        self, use_case: UseCase, sha256: str, source: str, records: Iterable[Records], allowed_bad_share: float
+        self,
+        use_case: UseCase,
+        sha256: str,
+        source: str,
+        records: Iterable[Records],
+        allowed_bad_share: float,
+        said: LaterFile | None = None,
     ) -> Batch:
         """Adds a batch of records, all of it or nothing. A batch that is there already is not added again.
 
@@ -80,21 +87,28 @@ class RawStore:
             source: Where that is, for people.
             records: The source's records; they are read in a thread of their own.
             allowed_bad_share: With a greater share of rejected records nothing is added.
+            said: What this file is, where the use case has no key; None: what the use case says, or what the file
+                shows. The newest batch that was taken for something else is taken anew.
 
         Raises:
-            BadInput: There are no records, or too many were rejected; the message names the first of these.
+            BadInput: There are no records, or too many were rejected; the message names the first of these. Or the
+                batch was taken for something else, and others came after it.
             ContractChanged: The contract no longer fits the use case's table.
             ServiceUnavailable: The database does not answer.
         """
         with transaction(self.engine) as connection:
             connection.execute(statement("lock_use_case"), {"use_case": use_case.data_name})
             known = find_batch(connection, use_case, sha256)
-            return known or add_batch(connection, use_case, sha256, source, records, allowed_bad_share)
+            if known and known.is_as(said):
+                return known
+            if known:
+                remove_batch(connection, use_case, known)
+            return add_batch(connection, use_case, sha256, source, records, allowed_bad_share, said)
 
     def batches(self, use_case: str) -> list[list[str]]:
         """What the records of a use case follow from: its batches in order, hash of the content and of the declaration.
 
-        Batches that brought nothing are left out.
+        The latter says, too, if they were taken for other records. Batches that brought nothing are left out.
 
         Raises:
             ServiceUnavailable: The database does not answer.
@@ -112,7 +126,7 @@ class RawStore:
         """
         with transaction(self.engine.execution_options(isolation_level="REPEATABLE READ")) as connection:
             tables.fit_table(connection, use_case.data_name, use_case.contract(), OWN_COLUMNS)
-            yield Latest(_batches(connection, use_case.data_name), _pages(connection, use_case))
+            yield Latest(_batches(connection, use_case.data_name), partial(_pages, connection, use_case))
 
 
 def _count_records(connection: Connection, use_case: str) -> int:

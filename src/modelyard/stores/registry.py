@@ -33,10 +33,15 @@ STAGE_TAG = "stage"
 STAGE_PRODUCTION = "Production"
 # Of a version that was trained on the records of a profile: which one.
 PROFILE_TAG = "profile"
+# Of a version: how the snapshot that it was trained on was parted.
+SPLIT_TAG = "split"
 
 ATTEMPTS = 4
 # The largest model over a slow line.
 DOWNLOAD_SECONDS = 600.0
+FORBIDDEN_IN_METRICS = re.compile(r"[^\w\-./: ]")
+LONGEST_METRIC = 250
+METRICS_AT_A_TIME = 500
 PAGE = 1000
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
@@ -48,6 +53,7 @@ PROXIED = re.compile(r"mlflow-artifacts:/(?!/)")
 
 # Classes that skops does not know of itself and that do nothing when they are read.
 TRUSTED_TYPES = (
+    "modelyard.models.calibration.Calibrated",
     "modelyard.models.derive.DerivedFeatures",
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
@@ -264,6 +270,18 @@ class Registry:
             for key, value in tags.items():
                 client.set_model_version_tag(use_case, str(number), key, value)
 
+    def add_metrics(self, use_case: str, number: int, metrics: Mapping[str, float]) -> None:
+        """Adds metrics to the run that a version came from. What MLflow's names must not hold becomes an underscore."""
+        if not metrics:
+            return
+        run_id = self.version(use_case, number).run_id
+        with self._mlflow() as mlflow:
+            now = int(time.time() * 1000)
+            named = [(FORBIDDEN_IN_METRICS.sub("_", name), value) for name, value in metrics.items()]
+            entities = [mlflow.entities.Metric(name[:LONGEST_METRIC], value, now, 0) for name, value in named]
+            for start in range(0, len(entities), METRICS_AT_A_TIME):
+                mlflow.MlflowClient().log_batch(run_id, entities[start : start + METRICS_AT_A_TIME])
+
     def delete(self, use_case: str, number: int) -> None:
         """Removes a version from the registry; its run stays."""
         with self._mlflow() as mlflow:
@@ -359,8 +377,8 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
         # Keras's own format: configuration and weights, nothing pickled.
         model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
     else:
-        # Derived features are a step of our own, which is read from where it is installed.
-        ours = ("modelyard",) if contract.derived else ()
+        # Derived features and a calibration are steps of our own, which are read from where they are installed.
+        ours = ("modelyard",) if contract.derived or contract.calibration else ()
         model = mlflow.sklearn.log_model(
             pipeline,
             **kept,

@@ -19,7 +19,7 @@ from fsspec.utils import infer_compression
 from pydantic import Field
 from sqlalchemy import Connection, Engine
 
-from modelyard.contract import Frozen, Target
+from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput
 from modelyard.stores import tables
 from modelyard.stores.copying import copy_in, to_csv
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 FORMULA = r"^[=+\-@\t\r\n]"
 NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
 
+# Of scores by a model that has intervals.
+INTERVAL_COLUMNS = ("lower", "upper")
+
 PREDICTION_COLUMNS = (
-    "request_id, use_case, model_version, role, record_key, features, prediction, probabilities, latency_ms, created_at"
+    "request_id, use_case, model_version, role, record_key, features, prediction, probabilities, latency_ms, "
+    "created_at, lower, upper"
 )
 
 
@@ -110,18 +114,18 @@ class ScoresTable:
         log: The database.
         name: The table's.
         run: The work to be done; a run of the same work that was killed is gone on with.
-        target: Of what type predictions are.
+        contract: Says of what type predictions are, and whether they have intervals.
 
     Raises:
         BadInput: There is such a table, and it is not of that work.
     """
 
-    def __init__(self, log: Log, name: str, run: Run, target: Target) -> None:
+    def __init__(self, log: Log, name: str, run: Run, contract: Contract) -> None:
         self._log = log
         self._name = name
         with transaction(log.engine) as connection:
             self._table = quoted(connection, name)
-            self.run = self._known(connection, run) or self._make(connection, run, target)
+            self.run = self._known(connection, run) or self._make(connection, run, contract)
 
     def add(self, run: Run, rows: "pa.Table", predictions: "pa.Table | None") -> None:
         """Adds a page in one transaction."""
@@ -155,8 +159,10 @@ class ScoresTable:
             raise BadInput(f"raw_data.{self._name} has {what}: drop it, or choose another name")
         return known
 
-    def _make(self, connection: Connection, run: Run, target: Target) -> Run:
-        connection.execute(statement("create_scores", table=self._table, prediction=tables.target_type(target)))
+    def _make(self, connection: Connection, run: Run, contract: Contract) -> Run:
+        interval = "".join(f"{name} double precision, " for name in INTERVAL_COLUMNS) if contract.interval else ""
+        prediction = tables.target_type(contract.target)
+        connection.execute(statement("create_scores", table=self._table, prediction=prediction, interval=interval))
         values = run.model_dump(include={"source", "use_case", "model_version", "run_id", "started_ms"})
         connection.execute(statement("add_score_run"), {"target": self._name, **values})
         return run

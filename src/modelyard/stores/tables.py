@@ -22,6 +22,12 @@ SQL_TYPES = {
 }
 
 
+# No feature and no target has these. So a column of group or time is known for one, also when it is no longer declared.
+GROUP_TYPE = "character varying"
+# In UTC: what copies of a table say must not depend on a session's time zone.
+TIME_TYPE = "timestamp without time zone"
+
+
 class Column(NamedTuple):
     """A column of a table."""
 
@@ -34,9 +40,15 @@ class Column(NamedTuple):
 
 
 def columns_of(contract: Contract) -> list[Column]:
-    """A column for each feature and one for the target."""
+    """A column for each feature, one for the target, and those of group and time that are no features.
+
+    Group and time can be missing in the table, of records that came before they were declared.
+    """
     features = [Column(f.name, SQL_TYPES[f.type], f.nullable) for f in contract.features]
-    return [*features, Column(contract.target.name, target_type(contract.target), nullable=False)]
+    carried = [
+        Column(name, GROUP_TYPE if name == contract.group else TIME_TYPE, nullable=True) for name in contract.carried
+    ]
+    return [*features, Column(contract.target.name, target_type(contract.target), nullable=False), *carried]
 
 
 def target_type(target: Target) -> str:
@@ -51,7 +63,14 @@ def arrow_columns(contract: Contract) -> "pa.Schema":
     """The columns of a contract as they are in memory, after the records' keys."""
     import pyarrow as pa
 
-    types = {"double precision": pa.float64(), "bigint": pa.int64(), "boolean": pa.bool_(), "text": pa.string()}
+    types = {
+        "double precision": pa.float64(),
+        "bigint": pa.int64(),
+        "boolean": pa.bool_(),
+        "text": pa.string(),
+        GROUP_TYPE: pa.string(),
+        TIME_TYPE: pa.timestamp("us"),
+    }
     columns = [(column.name, types[column.type]) for column in columns_of(contract)]
     return pa.schema([("record_key", pa.string()), *columns])
 
@@ -72,7 +91,9 @@ def exists(connection: Connection, table: str) -> bool:
 
 
 def fit_table(connection: Connection, table: str, contract: Contract, own: Sequence[str]) -> bool:
-    """Holds a table against a contract and adds the nullable features that the contract has gained.
+    """Holds a table against a contract and adds the nullable columns that the contract has gained.
+
+    Columns of group or time that are no longer declared are left alone.
 
     Args:
         connection: In a transaction.
@@ -92,7 +113,8 @@ def fit_table(connection: Connection, table: str, contract: Contract, own: Seque
     declared = {column.name: column for column in columns_of(contract)}
     gained = [column for name, column in declared.items() if name not in there]
     differences = [f"{column.name} is new and not nullable" for column in gained if not column.nullable]
-    differences += [f"{name} is gone" for name in there if name not in declared]
+    gone = [column for name, column in there.items() if name not in declared]
+    differences += [f"{column.name} is gone" for column in gone if column.type not in (GROUP_TYPE, TIME_TYPE)]
     differences += [
         f"{name} was {there[name]} and is {column}"
         for name, column in declared.items()

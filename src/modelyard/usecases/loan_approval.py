@@ -65,6 +65,8 @@ USE_CASE = UseCase(
     ),
     target=Target(name="loan_approval", classes=(0, 1), title="Loan approval", class_titles=("Refused", "Approved")),
     source="loan_approval.csv",
+    # Those who once failed to pay are a few, and decided about differently.
+    slices=("had_past_default",),
     candidates=(
         Candidate(
             name="logistic_regression",

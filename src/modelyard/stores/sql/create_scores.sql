@@ -4,6 +4,7 @@ create table {table} (
     line bigint primary key,
     record_key text,
     prediction {prediction},
+    {interval}
     probability double precision,
     probabilities jsonb,
     model_version bigint not null,
