@@ -80,8 +80,13 @@ wrk: ## Install the client of the benchmarks, where this can be done
 	@command -v wrk >/dev/null || $(call system-package,wrk,serving will not be measured)
 
 .PHONY: bench
-bench: wrk $(VENV)/.benchmarks ## Measure beside peers, print a table, write bench.json
+bench: wrk $(VENV)/.dev ## Measure beside peers, print a table, write bench.json
 	@$(BIN)/python -m benchmarks.run
+
+.PHONY: bench-long
+bench-long: $(VENV)/.benchmarks ## Measure what takes longer: public tables, and the loop of an earlier revision; keep the results
+	@$(BIN)/python -m benchmarks.probabilities
+	@$(BIN)/python -m benchmarks.before
 
 .PHONY: lock
 lock: $(UV) ## Resolve all dependencies anew into requirements/

