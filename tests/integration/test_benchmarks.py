@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import credit, gate, goals, loop, probabilities, serve, splits, wrk
+from benchmarks import before, credit, gate, goals, kept, loop, probabilities, serve, splits, wrk
 from benchmarks.serve_model import make_frame, make_record
 from modelyard.errors import BadInput
 from modelyard.local.processes import free_ports
@@ -92,7 +92,11 @@ def test_what_misses_its_goal_is_said_to(capsys: pytest.CaptureFixture[str]) -> 
     goals.show(
         {"durable_over_noop": 0.64, "p99_over_noop": 3.0, "load_over_bare_copy": 0.5, "interval_width_over_mapie": 1.1}
     )
-    rows = [line.split("|")[3:6] for line in capsys.readouterr().out.splitlines() if "_over_" in line]
+    rows = [
+        [line.split("|")[place] for place in (3, 5, 6)]
+        for line in capsys.readouterr().out.splitlines()
+        if "_over_" in line
+    ]
     found = [[cell.strip() for cell in row] for row in rows]
     assert found == [
         ["0.5", "", ""],
@@ -105,10 +109,29 @@ def test_what_misses_its_goal_is_said_to(capsys: pytest.CaptureFixture[str]) -> 
     assert [between.is_reached(value) for value in (0.88, 0.9, 0.93)] == [False, True, False]
 
 
+def test_what_takes_longer_is_shown_with_the_date_of_its_last_result(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "FOLDER", tmp_path)
+    kept.keep("before", {"loop": 36.0}, {"loop_over_before": 1.5, "load_over_bare_copy": 0.1})
+    [found] = kept.kept()
+    goals.show({"load_over_bare_copy": 0.5}, [found])
+    rows = [[cell.strip() for cell in line.split("|")[3:7]] for line in capsys.readouterr().out.splitlines()]
+    assert ["1.5", found.date, "at most 1.2", "no"] in rows
+    assert ["0.5", "", "", ""] in rows
+
+
+def test_what_is_kept_in_the_repository_is_held_against_goals() -> None:
+    names = {goal.ratio for goal in goals.GOALS}
+    assert all(set(each.ratios) <= names and each.measured for each in kept.kept())
+
+
 def test_what_is_measured_of_probabilities_is_held_against_the_goals() -> None:
     measured = {"calibration_error:a": 0.004, "calibration_error:b": 0.02, "calibration_error:c": 0.006}
+    measured |= {"is_honest:a": 1.0, "is_honest:d": 0.8}
     measured |= {"coverage:d": 0.9, "coverage:e": 0.91, "width_over_mapie:d": 0.9, "width_over_mapie:e": 1.0}
     assert probabilities.ratios(measured) == {
+        "honest_share": 0.9,
         "calibration_error": 0.006,
         "calibration_error_worst": 0.02,
         "interval_coverage": pytest.approx(0.905),
@@ -121,8 +144,11 @@ def test_all_that_is_held_against_goals_has_its_row() -> None:
     loop_ratios = loop.ratios({"trigger_to_served": 30.0})
     of_gate = gate.ratios(dict.fromkeys(chain.from_iterable(each.names for each in gate.EXPERIMENTS), 0.0))
     of_splits = splits.ratios(dict.fromkeys(splits.EXPERIMENTS, 0.0))
-    of_tables = dict.fromkeys(("calibration_error:a", "coverage:b", "width_over_mapie:b"), 0.0)
-    of_models = set(of_gate) | set(of_splits) | set(probabilities.ratios(of_tables)) | {"credit_risk_seconds"}
+    of_tables = dict.fromkeys(("is_honest:a", "calibration_error:a", "coverage:b", "width_over_mapie:b"), 0.0)
+    of_before = before.ratios({"loop": 3.0, "loop_before": 2.0, "credit": 1.0, "credit_before": 1.0})
+    of_models = (
+        set(of_before) | set(of_gate) | set(of_splits) | set(probabilities.ratios(of_tables)) | {"credit_risk_seconds"}
+    )
     assert RATIOS | set(serve.ratios(SERVED)) | set(loop_ratios) | of_models == {goal.ratio for goal in goals.GOALS}
 
 
