@@ -23,7 +23,7 @@ from modelyard.settings import child_environment
 
 REPOSITORY = Path(__file__).parents[2]
 LOANS = REPOSITORY / "data" / "loan_approval.csv"
-ROWS = 1500
+ROWS = 2500
 NOISE = 0.2
 ALLOWED = "allowed"
 WAIT_SECONDS = 300
