@@ -16,6 +16,9 @@ from modelyard.usecase import UseCase
 # For a reader whose window has no width: a log.
 LOG_WIDTH = 140
 
+# Behind the name of a metric that has an interval.
+ENDS = ("_low", "_high")
+
 # Of a value; only pictures are longer.
 SHOWN_CHARACTERS = 200
 
@@ -114,6 +117,8 @@ def show(story: Story) -> None:
     if story.trainings:
         console.print(_candidates(story))
     console.print(_verdict(story), style="bold", markup=False)
+    for line in (*story.gate.findings, *story.gate.notes) if story.gate else ():
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     if story.prediction:
         console.print(_answer(story.prediction))
         console.print(_row(story.prediction))
@@ -133,18 +138,27 @@ def _steps(story: Story) -> Table:
 
 def _candidates(story: Story) -> Table:
     trainings = story.trainings
-    primary = trainings[0].primary_metric
-    metrics = [primary, *(metric for metric in trainings[0].test if metric != primary)]
+    names = (*(training.candidate for training in trainings), "dummy baseline")
     table = Table("on the test part", title="Candidates beside the dummy baseline", title_justify="left")
-    for metric in metrics:
-        table.add_column(metric, justify="right")
-    for training in trainings:
-        table.add_row(training.candidate, *(f"{training.test[metric]:.4f}" for metric in metrics))
-    table.add_section()
+    for name in names:
+        table.add_column(name, justify="right")
     # A dummy's metrics follow from the candidate's threshold, too: those that the gate compared with, if it did.
     baseline = (story.gate and story.gate.baseline) or trainings[0].baseline
-    table.add_row("dummy baseline", *(f"{baseline[metric]:.4f}" for metric in metrics))
+    for metric in _metrics(trainings[0]):
+        table.add_row(metric, *(_value(found, metric) for found in (*(each.test for each in trainings), baseline)))
     return table
+
+
+def _metrics(training: TrainResult) -> list[str]:
+    """The metrics, the primary one first; the ends of their intervals are no metrics."""
+    found = dict.fromkeys([training.primary_metric, *training.test])
+    ends = {metric + end for metric in found for end in ENDS}
+    return [metric for metric in found if metric not in ends]
+
+
+def _value(metrics: Mapping[str, float], metric: str) -> str:
+    value, (low, high) = f"{metrics[metric]:.4f}", (metrics.get(metric + end) for end in ENDS)
+    return value if low is None or high is None else f"{value} ({low:.3f} to {high:.3f})"
 
 
 def _verdict(story: Story) -> str:
