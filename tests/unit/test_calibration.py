@@ -9,7 +9,13 @@ from modelyard.contract import Calibration, TaskKind
 from modelyard.models.calibration import FEWEST_OF_A_CLASS, calibrate, fit_calibration, prior_correction
 from modelyard.models.cross_validation import HeldOut
 from modelyard.models.fit import fit
-from modelyard.models.reliability import asked_about, calibration_error, log_losses, probability_metrics
+from modelyard.models.reliability import (
+    asked_about,
+    calibration_error,
+    log_losses,
+    probability_metrics,
+    reliability_of,
+)
 from tests.unit.test_fit import records, use_case
 
 Classes = np.ndarray
@@ -105,3 +111,18 @@ def test_an_interval_holds_what_is_true_of_all_records() -> None:
 def test_perfect_probabilities_have_no_calibration_error_beyond_chance() -> None:
     found = [calibration_error(*asked_about(*answers(300, 1, seed))).value for seed in range(50)]
     assert np.mean(found) < 0.01
+
+
+def test_intervals_of_probabilities_count_groups_where_records_depend_on_each_other() -> None:
+    """Each of 100 records, said five times, is known no better than said once."""
+    truth, scores = answers(100, 1, 0)
+    groups = np.repeat(np.arange(100), 5)
+    once = reliability_of(truth, scores)
+    five_times = reliability_of(truth.repeat(5), scores.repeat(5, axis=0), groups)
+    for name in ("log_loss", "brier_score", "calibration_error"):
+        alone, together = getattr(once, name), getattr(five_times, name)
+        assert (together.value, together.low, together.high) == pytest.approx(
+            (alone.value, alone.low, alone.high), abs=0.01
+        )
+    taken_for_independent = reliability_of(truth.repeat(5), scores.repeat(5, axis=0)).log_loss
+    assert taken_for_independent.high - taken_for_independent.low < 0.5 * (once.log_loss.high - once.log_loss.low)

@@ -166,7 +166,7 @@ def test_what_it_is_chosen_by_keeps_groups_whole() -> None:
     answers = generator.permutation(["approved", "refused"] * 40)
     groups = [*np.tile(np.arange(60), 5), *np.tile(np.arange(60, 80), 5)]
     train["answer"], validation["answer"] = np.split(answers[groups], [300])
-    dependence = Dependence(Split(by="customer"), [str(group) for group in groups])
+    dependence = Dependence(Split(by="customer"), [str(group) for group in (*groups, *range(100, 300))])
     trees = Candidate(name="trees", estimator="sklearn.ensemble.RandomForestClassifier")
     by_chance = fit(case, trees, train, validation, test).validation["roc_auc"]
     assert by_chance > 0.95

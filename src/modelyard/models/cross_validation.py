@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract
 from modelyard.models.metrics import truth
-from modelyard.split import Times, folds_of
+from modelyard.split import Times, clusters_of, folds_of
 from modelyard.usecase import Split
 
 FOLDS = 5
@@ -37,16 +37,18 @@ class HeldOut(NamedTuple):
         truth: Their class indices or values.
         scores: Probabilities of shape (records, classes), or values of shape (records, 1).
         folds: By how many models they were answered.
+        clusters: The cluster of each record; None: each is its own.
     """
 
     records: pd.DataFrame
     truth: NDArray[Any]
     scores: Scores
     folds: int
+    clusters: NDArray[np.intp] | None = None
 
 
 class Dependence(NamedTuple):
-    """Which records of the training and the validation part, in this order, depend on each other.
+    """Which records depend on each other.
 
     Attributes:
         split: How the snapshot was parted.
@@ -57,6 +59,18 @@ class Dependence(NamedTuple):
     split: Split = Split()
     groups: Sequence[str] | None = None
     times: Times | None = None
+
+    @property
+    def clusters(self) -> NDArray[np.intp] | None:
+        """The cluster of each record; None: each is its own."""
+        return clusters_of(self.groups, self.times)
+
+    def on(self, records: slice) -> "Dependence":
+        """The same of some of the records."""
+        groups, times = self.groups, self.times
+        return Dependence(
+            self.split, None if groups is None else groups[records], None if times is None else times[records]
+        )
 
 
 INDEPENDENT = Dependence()
@@ -73,7 +87,7 @@ def choose_folds(
         validation: The validation part. It is the one fold where there are many records, or where every other one would
             be answered by a model that does not know all classes.
         seed: Of what is random.
-        dependence: Which records depend on each other.
+        dependence: Which of the records of both parts, in this order, depend on each other.
     """
     records = pd.concat([train, validation])
     by_part = (np.arange(len(train)), np.arange(len(train), len(records)))
@@ -88,7 +102,13 @@ def choose_folds(
     return [each for each in folds if len(np.unique(classes[each[0]])) == all_classes] or [by_part]
 
 
-def hold_out(contract: Contract, records: pd.DataFrame, folds: Folds, answer: Answer) -> HeldOut:
+def hold_out(
+    contract: Contract,
+    records: pd.DataFrame,
+    folds: Folds,
+    answer: Answer,
+    clusters: NDArray[np.intp] | None = None,
+) -> HeldOut:
     """Has the records of each fold answered by a model of other records.
 
     Args:
@@ -96,6 +116,7 @@ def hold_out(contract: Contract, records: pd.DataFrame, folds: Folds, answer: An
         records: Those of the training and the validation part.
         folds: Their folds; no record is answered twice.
         answer: Fits and answers.
+        clusters: The cluster of each record; None: each is its own.
     """
     scores = np.empty((len(records), len(contract.target.classes) or 1))
     for fitted, asked in folds:
@@ -103,4 +124,4 @@ def hold_out(contract: Contract, records: pd.DataFrame, folds: Folds, answer: An
     held = np.sort(np.concatenate([asked for _, asked in folds]))
     answered = records.iloc[held]
     known = truth(contract, answered[contract.target.name].to_numpy())
-    return HeldOut(answered, known, scores[held], len(folds))
+    return HeldOut(answered, known, scores[held], len(folds), None if clusters is None else clusters[held])

@@ -82,7 +82,7 @@ def fit(
         validation: The same of the validation part.
         test: The same of the test part.
         day: Of the run, when the use case draws another bootstrap every day.
-        dependence: Which records of the training and the validation part depend on each other.
+        dependence: Which records of the three parts, in this order, depend on each other.
 
     Raises:
         BadInput: The candidate's estimator cannot be made.
@@ -90,14 +90,15 @@ def fit(
     """
     records = pd.concat([train, validation])
     contract = describe(use_case.contract(), records)
-    folds = choose_folds(contract, train, validation, use_case.seed, dependence)
+    known, of_test = dependence.on(slice(len(records))), dependence.on(slice(len(records), None)).clusters
+    folds = choose_folds(contract, train, validation, use_case.seed, known)
     fitting = Fitting(use_case, candidate, contract, day)
-    held = hold_out(contract, records, folds, fitting.answer)
+    held = hold_out(contract, records, folds, fitting.answer, known.clusters)
     learnt = fitting.drawn(records)
     contract, held = decide(use_case, contract, held, prior_correction(contract, records, learnt))
     pipeline = with_calibration(fitting.fit(learnt), contract.calibration, contract.target.classes)
     scores = fitted_scores(pipeline, contract, test)
-    contract = with_reliability(contract, truth(contract, test[contract.target.name].to_numpy()), scores)
+    contract = with_reliability(contract, truth(contract, test[contract.target.name].to_numpy()), scores, of_test)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
         MODEL_FILE: compile_pipeline(pipeline, contract),
@@ -110,9 +111,9 @@ def fit(
         folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores, compiled_scores(files, test)),
-        validation=evaluate(contract, held.truth, held.scores, use_case.objective),
-        test=_evaluate(use_case, contract, test, scores),
-        baseline=_evaluate(use_case, contract, test, dummy_scores(contract, train, test, use_case.objective)),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective, held.clusters),
+        test=_evaluate(use_case, contract, test, scores, of_test),
+        baseline=_evaluate(use_case, contract, test, dummy_scores(contract, train, test, use_case.objective), of_test),
         test_scores=scores,
     )
 
@@ -215,9 +216,14 @@ def pictures(fitted: Fitted, test: pd.DataFrame, seed: int) -> dict[str, Figure]
 
 
 def _evaluate(
-    use_case: UseCase, contract: Contract, part: pd.DataFrame, scores: NDArray[np.floating[Any]]
+    use_case: UseCase,
+    contract: Contract,
+    part: pd.DataFrame,
+    scores: NDArray[np.floating[Any]],
+    clusters: NDArray[np.intp] | None,
 ) -> dict[str, float]:
-    return evaluate(contract, truth(contract, part[contract.target.name].to_numpy()), scores, use_case.objective)
+    known = truth(contract, part[contract.target.name].to_numpy())
+    return evaluate(contract, known, scores, use_case.objective, clusters)
 
 
 def _example(contract: Contract, pipeline: Pipeline, records: pd.DataFrame) -> Example:

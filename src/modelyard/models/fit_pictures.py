@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Seen, brightness
 from modelyard.models.calibration import calibrated, prior_correction
 from modelyard.models.compile import compare_scores
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
-from modelyard.models.cross_validation import HeldOut
+from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut
 from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
@@ -23,7 +25,7 @@ from modelyard.models.plots import learning_curves, plots
 from modelyard.models.reliability import with_reliability
 from modelyard.models.seen import numbers_seen
 from modelyard.pictures import to_base64
-from modelyard.usecase import Candidate, UseCase
+from modelyard.usecase import PARTS, Candidate, UseCase
 
 # Enough to tell two models apart, few enough to travel.
 EXAMPLE_PICTURES = 3
@@ -38,6 +40,7 @@ def fit_pictures(
     source: PixelSource,
     weights: Path | None = None,
     day: date | None = None,
+    dependence: Dependence = INDEPENDENT,
 ) -> Fitted:
     """Fits a candidate on the training part, calibrates it by the validation part, and judges it on the test part.
 
@@ -51,6 +54,7 @@ def fit_pictures(
         source: Has the pictures' pixels.
         weights: A file with weights to start from, for a network that takes some.
         day: Of the run, when the use case draws another bootstrap every day.
+        dependence: Which records of the three parts, in this order, depend on each other.
 
     Raises:
         BadInput: The candidate's network cannot be made.
@@ -62,11 +66,13 @@ def fit_pictures(
     learnt = _part(contract, learnt_frame, source)
     fitted = fit_network(candidate, contract, learnt, pictures["validation"], use_case.seed, weights)
     scores = {part: network_scores(fitted.model, pictures[part], _classes(contract)) for part in ("validation", "test")}
-    held = HeldOut(parts["validation"], pictures["validation"].classes, scores["validation"], 1)
+    clusters = _clusters(parts, dependence)
+    held = HeldOut(parts["validation"], pictures["validation"].classes, scores["validation"], 1, clusters["validation"])
     start = prior_correction(contract, parts["train"], learnt_frame)
     contract, held = decide(use_case, _described(contract, pictures["train"]), held, start)
     scores["test"] = calibrated(scores["test"], contract.calibration)
-    contract = with_reliability(contract, pictures["test"].classes, scores["test"])
+    actual = pictures["test"].classes
+    contract = with_reliability(contract, actual, scores["test"], clusters["test"])
     dummy = dummy_scores(contract, parts["train"], parts["test"], use_case.objective)
     files = {
         CONTRACT_FILE: contract.model_dump_json(indent=2).encode(),
@@ -81,9 +87,9 @@ def fit_pictures(
         folds=held.folds,
         files=files,
         agreement=compare_scores(contract, scores["test"], frame_scores(loaded(files), parts["test"], source)),
-        validation=evaluate(contract, held.truth, held.scores, use_case.objective) | fitted.metrics,
-        test=evaluate(contract, pictures["test"].classes, scores["test"], use_case.objective),
-        baseline=evaluate(contract, pictures["test"].classes, dummy, use_case.objective),
+        validation=evaluate(contract, held.truth, held.scores, use_case.objective, held.clusters) | fitted.metrics,
+        test=evaluate(contract, actual, scores["test"], use_case.objective, clusters["test"]),
+        baseline=evaluate(contract, actual, dummy, use_case.objective, clusters["test"]),
         test_scores=scores["test"],
         history=fitted.history,
     )
@@ -99,6 +105,14 @@ def figures(fitted: Fitted, test: pd.DataFrame) -> dict[str, Figure]:
 def _part(contract: Contract, frame: pd.DataFrame, source: PixelSource) -> Part:
     classes = truth(contract, frame[contract.target.name].to_numpy())
     return Part(source, frame[contract.features[0].name].tolist(), classes)
+
+
+def _clusters(parts: Mapping[str, pd.DataFrame], dependence: Dependence) -> dict[str, NDArray[np.intp] | None]:
+    ends = np.cumsum([0, *(len(parts[part]) for part in PARTS)])
+    return {
+        part: dependence.on(slice(begin, end)).clusters
+        for part, (begin, end) in zip(PARTS, pairwise(ends), strict=True)
+    }
 
 
 def _classes(contract: Contract) -> int:

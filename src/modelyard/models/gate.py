@@ -172,8 +172,8 @@ def judge(gate: Gate, evidence: Evidence, agreement: Agreement, error_rate: floa
     return Judgement(
         reasons=(*_disagreement(agreement), *weighed.reasons, *guards.reasons),
         notes=_new_classes(evidence),
-        metrics=evaluate(contract, truth, evidence.model.scores, evidence.aim),
-        baseline=evaluate(contract, truth, evidence.baseline.scores, evidence.aim),
+        metrics=evaluate(contract, truth, evidence.model.scores, evidence.aim, evidence.clusters),
+        baseline=evaluate(contract, truth, evidence.baseline.scores, evidence.aim, evidence.clusters),
         champion=_metrics_beside(evidence, evidence.champion),
         reference=_metrics_beside(evidence, evidence.reference),
         weighed=weighed,
@@ -238,10 +238,11 @@ def _metrics_beside(evidence: Evidence, other: Answers | None) -> dict[str, floa
         return None
     ours, theirs = shared_classes(evidence.model.contract, other.contract)
     if not ours:
-        return evaluate(other.contract, evidence.truth, other.scores, evidence.aim)
+        return evaluate(other.contract, evidence.truth, other.scores, evidence.aim, evidence.clusters)
     known = np.isin(evidence.truth, ours)
     truth = np.array(theirs)[positions(evidence.truth[known], ours)]
-    return evaluate(other.contract, truth, other.scores[known], evidence.aim)
+    clusters = None if evidence.clusters is None else evidence.clusters[known]
+    return evaluate(other.contract, truth, other.scores[known], evidence.aim, clusters)
 
 
 def _new_classes(evidence: Evidence) -> tuple[str, ...]:

@@ -81,7 +81,11 @@ def _decision_errors(
 
 
 def evaluate(
-    contract: Contract, truth: NDArray[Any], scores: Scores, objective: Objective | None = None
+    contract: Contract,
+    truth: NDArray[Any],
+    scores: Scores,
+    objective: Objective | None = None,
+    clusters: NDArray[Any] | None = None,
 ) -> dict[str, float]:
     """All metrics of a model on one part of a snapshot.
 
@@ -90,6 +94,7 @@ def evaluate(
         truth: Class indices or values, of shape (records,).
         scores: Probabilities of shape (records, classes), or values of shape (records, 1).
         objective: Says what wrong answers cost, or which quantile is meant, where that is to be among the metrics.
+        clusters: The cluster of each record, where records depend on each other: intervals count clusters.
 
     Returns:
         Metrics by name, with all of those that an objective can have.
@@ -105,7 +110,7 @@ def evaluate(
     if missing:
         raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} to judge a model by")
     decided = contract.decide(scores)
-    return _of_decisions(contract, truth, scores, decided, objective) | probability_metrics(truth, scores)
+    return _of_decisions(contract, truth, scores, decided, objective) | probability_metrics(truth, scores, clusters)
 
 
 def _of_decisions(

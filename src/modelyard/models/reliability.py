@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Estimate, Reliability, ReliabilityBin
+from modelyard.models.significance import Measured, interval
 
 BINS = 10
 # Half the width of an interval of 95 % of a normal distribution.
@@ -19,6 +20,7 @@ LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
 
 Scores = NDArray[np.floating[Any]]
 Happened = NDArray[np.bool_]
+Clusters = NDArray[Any] | None
 
 
 def log_losses(truth: NDArray[np.intp], scores: Scores) -> NDArray[np.float64]:
@@ -46,43 +48,65 @@ def asked_about(truth: NDArray[np.intp], scores: Scores) -> tuple[Happened, Scor
     return truth == likeliest, scores.max(axis=1)
 
 
-def calibration_error(happened: Happened, probability: Scores) -> Estimate:
+def calibration_error(happened: Happened, probability: Scores, clusters: Clusters = None) -> Estimate:
     """How far probabilities are from the share that happens, beyond what perfect ones of the same values would show.
 
     Records are put into ten bins of equal counts by their probability. The mean distance of a bin's mean probability
     from its share is above 0 for perfect probabilities too, as shares are of few records: what a normal distribution
     says of that distance is taken off. Of probabilities that are not perfect that is too much, by how much nobody
     knows: the upper end of the interval is that of the whole distance.
+
+    Args:
+        happened: Whether what was given a probability happened.
+        probability: The probability.
+        clusters: The cluster of each record; None: each is its own.
     """
-    distance, by_chance, deviation = _distances(happened, probability)
-    beyond, whole = (_estimate(value, deviation) for value in (distance - by_chance, distance))
-    return beyond.model_copy(update={"high": whole.high})
+    distance, by_chance = _distances(happened, probability, clusters)
+    beyond = _estimate(distance._replace(value=distance.value - by_chance))
+    return beyond.model_copy(update={"high": _estimate(distance).high})
 
 
 def distance_beyond_chance(happened: Happened, probability: Scores) -> float:
     """The same number where it may be below 0, as it is for every second perfect model: for means over several."""
-    distance, by_chance, _ = _distances(happened, probability)
-    return distance - by_chance
+    distance, by_chance = _distances(happened, probability, None)
+    return distance.value - by_chance
 
 
-def _distances(happened: Happened, probability: Scores) -> tuple[float, float, float]:
-    """The mean distance of probabilities from shares, that of perfect ones, and the first one's standard deviation."""
-    distance = by_chance = variance = 0.0
+def _distances(happened: Happened, probability: Scores, clusters: Clusters) -> tuple[Measured, float]:
+    """The mean distance of probabilities from shares, and that of perfect ones."""
+    count = len(probability)
+    influences, value, by_chance = np.zeros(count), 0.0, 0.0
     for inside in _bins(probability):
-        weight, gap = len(inside) / len(probability), happened[inside] - probability[inside]
-        distance += weight * abs(gap.mean())
-        by_chance += weight * np.sqrt(2 / np.pi * np.sum(probability[inside] * (1 - probability[inside]))) / len(inside)
-        variance += weight**2 * gap.var() / len(inside)
-    return float(distance), float(by_chance), float(np.sqrt(variance))
+        gap = happened[inside] - probability[inside]
+        value += abs(gap.sum()) / count
+        influences[inside] = np.sign(gap.sum()) * (gap - gap.mean()) / count
+        variance = np.sum(probability[inside] * (1 - probability[inside])) * _repetition(gap, clusters, inside)
+        by_chance += np.sqrt(2 / np.pi * variance) / count
+    return Measured(float(value), influences, np.zeros(count), clusters=clusters), float(by_chance)
 
 
-def reliability_of(truth: NDArray[np.intp], scores: Scores) -> Reliability:
-    """What is to be known of the probabilities of a classification, from records that were not fitted on."""
+def _repetition(gap: Scores, clusters: Clusters, inside: NDArray[np.intp]) -> float:
+    """How many times larger the variance of a bin's share is, as records of one cluster are alike; 1 at least."""
+    alone = float(np.sum((gap - gap.mean()) ** 2))
+    if clusters is None or alone == 0:
+        return 1.0
+    together = np.bincount(np.unique(clusters[inside], return_inverse=True)[1], weights=gap - gap.mean())
+    return max(1.0, float(np.sum(together**2)) / alone)
+
+
+def reliability_of(truth: NDArray[np.intp], scores: Scores, clusters: Clusters = None) -> Reliability:
+    """What is to be known of the probabilities of a classification, from records that were not fitted on.
+
+    Args:
+        truth: Class indices.
+        scores: Probabilities of shape (records, classes).
+        clusters: The cluster of each record; None: each is its own.
+    """
     happened, probability = asked_about(truth, scores)
     return Reliability(
-        log_loss=_mean(log_losses(truth, scores)),
-        brier_score=_mean(brier_losses(truth, scores)),
-        calibration_error=calibration_error(happened, probability),
+        log_loss=_mean(log_losses(truth, scores), clusters),
+        brier_score=_mean(brier_losses(truth, scores), clusters),
+        calibration_error=calibration_error(happened, probability, clusters),
         bins=tuple(
             ReliabilityBin(
                 records=len(inside), probability=float(probability[inside].mean()), share=float(happened[inside].mean())
@@ -92,9 +116,9 @@ def reliability_of(truth: NDArray[np.intp], scores: Scores) -> Reliability:
     )
 
 
-def probability_metrics(truth: NDArray[np.intp], scores: Scores) -> dict[str, float]:
+def probability_metrics(truth: NDArray[np.intp], scores: Scores, clusters: Clusters = None) -> dict[str, float]:
     """Log loss, Brier score and calibration error, each with the ends of its interval of 95 %."""
-    found = reliability_of(truth, scores)
+    found = reliability_of(truth, scores, clusters)
     estimates = {name: getattr(found, name) for name in ("log_loss", "brier_score", "calibration_error")}
     return {
         name + ending: float(value)
@@ -103,11 +127,11 @@ def probability_metrics(truth: NDArray[np.intp], scores: Scores) -> dict[str, fl
     }
 
 
-def with_reliability(contract: Contract, truth: NDArray[Any], scores: Scores) -> Contract:
+def with_reliability(contract: Contract, truth: NDArray[Any], scores: Scores, clusters: Clusters = None) -> Contract:
     """The contract of a classification with what the test part says of its probabilities."""
     if not contract.kind.is_classification:
         return contract
-    return contract.model_copy(update={"reliability": reliability_of(truth, scores)})
+    return contract.model_copy(update={"reliability": reliability_of(truth, scores, clusters)})
 
 
 def _bins(probability: Scores) -> Iterator[NDArray[np.intp]]:
@@ -116,10 +140,11 @@ def _bins(probability: Scores) -> Iterator[NDArray[np.intp]]:
     return (inside for inside in np.array_split(order, BINS) if len(inside))
 
 
-def _mean(losses: NDArray[np.float64]) -> Estimate:
-    return _estimate(float(losses.mean()), float(losses.std() / np.sqrt(len(losses))))
+def _mean(losses: NDArray[np.float64], clusters: Clusters) -> Estimate:
+    mean, count = float(losses.mean()), len(losses)
+    return _estimate(Measured(mean, (losses - mean) / count, np.zeros(count), clusters=clusters))
 
 
-def _estimate(value: float, deviation: float) -> Estimate:
-    low, high = value - DEVIATIONS * deviation, value + DEVIATIONS * deviation
-    return Estimate(value=max(value, 0.0), low=max(low, 0.0), high=max(high, 0.0))
+def _estimate(measured: Measured) -> Estimate:
+    low, high = interval(measured, 0.0)
+    return Estimate(value=max(measured.value, 0.0), low=max(low, 0.0), high=max(high, 0.0))

@@ -185,16 +185,17 @@ def _fit(
     parts: "dict[str, pd.DataFrame]",
     basis: _Basis,
 ) -> "Fitted":
+    train, validation, test = (parts[part] for part in PARTS)
+    keys = [*train.index, *validation.index, *test.index]
+    dependence = _dependence(use_case, platform, basis.snapshot_id, keys)
     if use_case.has_pictures:
         # Loads the library of networks, which takes seconds.
         from modelyard.models.fit_pictures import fit_pictures
 
         with platform.objects.arrays() as arrays, on_this_machine(basis.weights) as weights:
-            return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day)
+            return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day, dependence)
     from modelyard.models.fit import fit
 
-    train, validation, test = (parts[part] for part in PARTS)
-    dependence = _dependence(use_case, platform, basis.snapshot_id, [*train.index, *validation.index])
     return fit(use_case, candidate, train, validation, test, basis.day, dependence)
 
 
