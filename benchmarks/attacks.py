@@ -51,8 +51,8 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Asks until it is stopped."""
-        while not self._ended.wait(ASK_EVERY_SECONDS):
+        """Asks until it is stopped, once at least."""
+        while not self._seconds or not self._ended.wait(ASK_EVERY_SECONDS):
             started = time.monotonic()
             # Anew each time, as those do who come while the attack lasts.
             answered = ask(self._port, *self._request) == 200

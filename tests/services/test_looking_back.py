@@ -49,6 +49,8 @@ def test_what_was_asked_with_is_not_told(case: Case) -> None:
         "record_key",
         "prediction",
         "probabilities",
+        "lower",
+        "upper",
     }
 
 
