@@ -68,7 +68,7 @@ def test_who_calls_nearly_everybody_positive_is_refused(threshold: float, of_cha
 
 def test_a_first_model_that_calls_everybody_positive_is_refused() -> None:
     [reason] = judged(evidence(answers(probabilities(1), 0))).reasons
-    assert reason.startswith("it decides no better than who tells every record the same class: f1")
+    assert reason.startswith("it decides no better than giving every record the same class: f1")
 
 
 @pytest.mark.parametrize("with_champion", [True, False])
