@@ -135,7 +135,9 @@ class Objective(Frozen):
         if len(set(pairs)) < len(pairs) or any(actual == told for actual, told in pairs):
             raise ValueError("costs must name each kind of wrong answer once, and no right answer")
         if len(pairs) < 2 or not all(each.cost for each in self.costs):
-            raise ValueError("costs must name both kinds of wrong answers, each above 0: else one answer is always best")
+            raise ValueError(
+                "costs must name both kinds of wrong answers, each above 0: else one answer is always best"
+            )
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ number divided by 2**64. Below the share of train it is train, below the shares 
 validation, otherwise test. So a record stays in its part whatever else comes in, on every machine. Records of a group
 use what they have in common instead of the key, so all of them are in the same part.
 
-A source may say that a record belongs to the test part, or to the validation part: then it does. For those that it gives
-for training, the shares of train and validation alone decide between these two.
+A source may say that a record belongs to the test part, or to the validation part: then it does. For those that it
+gives for training, the shares of train and validation alone decide between these two.
 
 By time, two borders decide: what is before the first is for training, what is before the second for validation, and the
 rest for the test. Rolling borders are counted back from the end of the day of the newest record (of its hour, if the
@@ -142,8 +142,8 @@ def folds_of(
 
     By groups, no group is on both sides. By time, what is answered is newer than all that is fitted on: the records are
     cut into `count` + 1 stretches of about equal size, and each but the first is answered by a model of what came
-    before it. By both, records of groups that were there before are not answered. Otherwise each fold has the shares of the
-    classes. The folds do not depend on the order of the records. With fewer groups than folds, there are as many folds
+    before it. By both, records of groups that were there before are not answered. Otherwise each fold has the shares of
+    the classes. The folds do not depend on the order of the records. With fewer groups than folds, there are as many folds
     as groups.
 
     Args:

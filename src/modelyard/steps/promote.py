@@ -248,7 +248,7 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
 def _said_before(
     use_case: UseCase, platform: Platform, challenger: int, champion: int | None, judged_by: JudgedBy
 ) -> PromoteResult | None:
-    """What the gate has said already. While nothing is in production it says it again, so that runs fail and say why."""
+    """What the gate has said already. While nothing is in production it says so again: runs fail and say why."""
     kept = platform.verdicts.newest(use_case.name, challenger)
     if champion is None or kept is None or kept.verdict not in (Verdict.REFUSED, Verdict.WAITING):
         return None
