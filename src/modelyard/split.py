@@ -143,8 +143,8 @@ def folds_of(
     By groups, no group is on both sides. By time, what is answered is newer than all that is fitted on: the records are
     cut into `count` + 1 stretches of about equal size, and each but the first is answered by a model of what came
     before it. By both, records of groups that were there before are not answered. Otherwise each fold has the shares of
-    the classes. The folds do not depend on the order of the records. With fewer groups than folds, there are as many folds
-    as groups.
+    the classes. The folds do not depend on the order of the records. With fewer groups than folds, there are as many
+    folds as groups.
 
     Args:
         keys: The records' keys.
