@@ -24,8 +24,8 @@ WHOLE = (
 )
 OTHER = (
     "%s holds %d of the %d records that were there, and not all: it was taken for other records, and all of them "
-    "were added. If it brings the same records again, load it again with --records whole, which adds only those that are "
-    'not there; records="whole" in the use case says so for every file'
+    "were added. If it brings the same records again, load it again with --records whole, which adds only those that "
+    'are not there; records="whole" in the use case says so for every file'
 )
 
 
