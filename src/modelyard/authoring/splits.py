@@ -91,7 +91,7 @@ def together(table: Table, goal: Goal, key: Column | None, proposals: Sequence[P
     lasting = _lasting(_times(table, dated[0]))
     if (group or copies) and not _is_enough(table, dated[0], lasting, group, features):
         doubt = (
-            f"{dated[0].name!r} has the times of records: splitting by time and group leaves too few of them, so the "
+            f"{dated[0].name!r} has the times of records: splitting by time and group leaves too few records, so the "
             "split goes by group alone."
         )
         return Together(group, copies=copies, doubts=(doubt,))
