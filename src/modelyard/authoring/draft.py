@@ -265,9 +265,9 @@ def _key(table: Table, question: Question) -> Column | None:
 
 def _unless_the_group(proposal: Proposal, found: Together) -> Proposal:
     if proposal.column is found.group:
-        return Proposal(proposal.column, None, "says to whom the record belongs: the split goes by it")
+        return Proposal(proposal.column, None, "says to whom the record belongs, and the split goes by it")
     if proposal.column is found.time and proposal.type:
-        return Proposal(proposal.column, None, "has the time of the record: the split goes by it")
+        return Proposal(proposal.column, None, "has the time of the record, and the split goes by it")
     return proposal
 
 
