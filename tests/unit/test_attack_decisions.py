@@ -78,6 +78,7 @@ def test_squeezed_probabilities_are_refused(with_champion: bool) -> None:
     [reason] = refused.reasons
     assert "shown to be worse than" in reason
     assert "log_loss 0.693" in reason
+    assert any(line.startswith("log_loss 0.693") and "; refused: at most" in line for line in lines(refused))
 
 
 @pytest.mark.parametrize("seed", range(10))
