@@ -32,7 +32,7 @@ def show_answer(name: str, use_case: UseCase, filled: Filled, answer: Answer) ->
                 on_click="ignore",
             )
         if use_case.reliability is not None:
-            with st.expander("How far probabilities come true"):
+            with st.expander("How reliable the probabilities are"):
                 st.html(reliability_picture(use_case, use_case.reliability))
         with st.expander("What was sent and answered"):
             st.code(as_json(name, filled, answer), language="json")
@@ -60,13 +60,13 @@ def interval(use_case: UseCase, answer: Answer) -> str:
         return ""
     low, high = (escape(use_case.target.title_of(end)) for end in (answer.lower, answer.upper))
     return (
-        f'<div class="my-interval">{low} to {high}</div><div class="my-scale-foot"><span>In '
-        f"{100 * use_case.coverage:g} % of all cases the truth is in such an interval.</span></div>"
+        f'<div class="my-interval">{low} to {high}</div><div class="my-scale-foot"><span>Meant to enclose the true '
+        f"value in {100 * use_case.coverage:g} % of all cases.</span></div>"
     )
 
 
 def reliability_picture(use_case: UseCase, found: Reliability) -> str:
-    """The share that came true beside what was said, a bar for each group of test records; and it in numbers."""
+    """The share that came true and the mean probability, a bar for each group of test records; and the metrics."""
     classes = use_case.target.classes
     what = use_case.target.title_of(classes[1]) if len(classes) == 2 else "the likeliest class"
     rows = "".join(
@@ -86,8 +86,8 @@ def reliability_picture(use_case: UseCase, found: Reliability) -> str:
         f"<span>{name}</span><b>{each.value:.3f} ({each.low:.3f} to {each.high:.3f})</b>" for name, each in numbers
     )
     return (
-        f"<p>Of the test records, grouped by the probability of <b>{escape(what)}</b>: the bar is the share for which "
-        f'it came true, the mark what the model had said.</p><div class="my-bars">{rows}</div>'
+        f"<p>Test records, grouped by their probability of <b>{escape(what)}</b>: the bar is the share for which it "
+        f'came true, the mark the mean probability.</p><div class="my-bars">{rows}</div>'
         f'<div class="my-facts">{facts}</div>'
     )
 

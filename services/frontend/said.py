@@ -68,7 +68,7 @@ class ReliabilityBin(Said):
 
 
 class Estimate(Said):
-    """A number with the ends of its interval of 95 %."""
+    """A number with the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -76,7 +76,7 @@ class Estimate(Said):
 
 
 class Reliability(Said):
-    """How far probabilities came true in the test part."""
+    """How reliable probabilities were in the test part."""
 
     log_loss: Estimate
     brier_score: Estimate

@@ -52,8 +52,8 @@ def load(
     records: Annotated[
         LaterFile | None,
         typer.Option(
-            help="Without a key: whether the file is the whole of the records again, or other ones. "
-            "Else what the use case says, or what the file shows."
+            help="Without a key: whether the file is the whole table again, or holds other records. "
+            "By default what the use case says, or what the file shows."
         ),
     ] = None,
     restricted: Annotated[

@@ -1,4 +1,4 @@
-"""What the models of a use case are to be good at: the metrics they are judged by, and what wrong answers cost."""
+"""What the models of a use case are for: the metrics that judge them, and what wrong answers cost."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from modelyard.contract import Frozen, Label, Target, TaskKind
 
-# By what models can be ranked and judged: of two classes, of more, and of a regression. The first one is the default.
+# Metrics for two classes, for more, and for a regression. The first one is the default.
 METRICS_OF_TWO = (
     "roc_auc",
     "average_precision",
@@ -20,11 +20,11 @@ METRICS_OF_TWO = (
 )
 METRICS_OF_MORE = ("roc_auc_ovr", "log_loss", "brier_score", "f1_macro", "accuracy", "balanced_accuracy")
 METRICS_OF_VALUES = ("r2", "mean_absolute_error", "root_mean_squared_error", "mean_pinball_loss")
-# Those of what is told, and not of how sure a model is. Of each number of classes, the first one is the default.
+# Metrics of the answered class, not of its probability. For each number of classes, the first one is the default.
 DECISIONS_OF_TWO = ("f1", "accuracy", "balanced_accuracy", "cost")
 DECISIONS_OF_MORE = ("accuracy", "balanced_accuracy", "f1_macro")
 DECISIONS = frozenset({*DECISIONS_OF_TWO, *DECISIONS_OF_MORE})
-# Of these, less is better.
+# Less of these is better.
 LOSSES = frozenset(
     {
         "log_loss",
@@ -35,7 +35,7 @@ LOSSES = frozenset(
         "mean_pinball_loss",
     }
 )
-# Of these, a constant that is best is not the mean, but this or the objective's quantile.
+# By these, the best constant is not the mean, but the median or the objective's quantile.
 QUANTILE_METRICS = frozenset({"mean_absolute_error", "mean_pinball_loss"})
 MEDIAN = 0.5
 
@@ -44,9 +44,9 @@ class Cost(Frozen):
     """What a wrong answer costs: `Cost(actual="yes", told="no", cost=5)`.
 
     Attributes:
-        actual: The class that a record is of.
-        told: The class that the model says.
-        cost: What that costs, in any unit.
+        actual: The true class of a record.
+        told: The class that the model answers.
+        cost: What that costs, in any unit; only the ratios matter.
     """
 
     actual: Label
@@ -60,9 +60,9 @@ class Objective(Frozen):
     Attributes:
         kind: What the models are asked to do.
         classes: The target's classes; empty in a regression.
-        metric: What they are ranked by, and what must be shown at the gate.
-        decision_metric: What is told is judged by this; None in a regression.
-        costs: What wrong answers cost. What is not named costs nothing.
+        metric: The primary metric: candidates are chosen by it, and it must be proven at the gate.
+        decision_metric: What decisions are judged by, and the threshold chosen; None in a regression.
+        costs: What wrong answers cost; right ones cost nothing.
         quantile: Which quantile of the target is predicted, where the metric is `mean_pinball_loss`.
     """
 
@@ -89,7 +89,7 @@ class Objective(Frozen):
             kind: What the models are asked to do.
             target: What they predict.
             metric: See the attributes.
-            decision_metric: See the attributes. With costs it is their mean.
+            decision_metric: See the attributes. The default with costs is their mean.
             costs: See the attributes.
             quantile: See the attributes.
 
@@ -123,7 +123,7 @@ class Objective(Frozen):
                 raise ValueError('the metric "cost" needs costs=(Cost(actual=…, told=…, cost=…), …)')
             return self
         if len(self.classes) != 2:
-            raise ValueError("costs are of two classes: of more, the likeliest one is told whatever it costs")
+            raise ValueError("costs are for two classes: with more, the answer is the likeliest one whatever it costs")
         unknown = {label for each in self.costs for label in (each.actual, each.told)} - set(self.classes)
         if unknown:
             raise ValueError(f"costs name {_listed(unknown)}, and the classes are {_listed(self.classes)}")
@@ -133,50 +133,52 @@ class Objective(Frozen):
     def _check_errors(self) -> None:
         pairs = [(each.actual, each.told) for each in self.costs]
         if len(set(pairs)) < len(pairs) or any(actual == told for actual, told in pairs):
-            raise ValueError("costs name each kind of wrong answer once, and what is right costs nothing")
+            raise ValueError("costs must name each kind of wrong answer once, and no right answer")
         if len(pairs) < 2 or not all(each.cost for each in self.costs):
-            raise ValueError("costs name both kinds of wrong answers, each above 0: else one answer is always right")
+            raise ValueError(
+                "costs must name both kinds of wrong answers, each above 0: else one answer is always best"
+            )
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The metrics that say how good a model is: the first one, and of classes its probabilities and decisions."""
+        """The metrics that say how good a model is: the primary one; for classes, also log loss and decision metric."""
         if not self.kind.is_classification:
             return (self.metric,)
         return tuple(dict.fromkeys((self.metric, "log_loss", self.decision_metric or self.metric)))
 
     @property
     def guarded(self) -> tuple[str, ...]:
-        """The metrics, besides the first one, that a model must not be shown to be worse by than production."""
+        """The metrics, besides the primary one, by which a model must not be shown to be worse than another."""
         # Costs say which wrong answers there should be more of.
         also = ("accuracy",) if self.kind.is_classification and not self.costs else ()
         return tuple(dict.fromkeys((*self.watched, *also)))[1:]
 
     def cost_of(self, actual: Label, told: Label) -> float:
-        """What it costs to tell a class of a record of another one, or of the same."""
+        """What it costs to answer one class for a record of another one, or of the same."""
         return next((each.cost for each in self.costs if (each.actual, each.told) == (actual, told)), 0.0)
 
 
 def metrics_of(kind: TaskKind, classes: Sequence[Label]) -> tuple[str, ...]:
-    """By what models of a task can be ranked, the usual one first."""
+    """The metrics that models of a task can be ranked by, the default first."""
     if not kind.is_classification:
         return METRICS_OF_VALUES
     return METRICS_OF_TWO if len(classes) == 2 else METRICS_OF_MORE
 
 
 def decisions_of(kind: TaskKind, classes: Sequence[Label]) -> tuple[str, ...]:
-    """By what their decisions can be judged, the usual one first; nothing in a regression."""
+    """The metrics that their decisions can be judged by, the default first; none in a regression."""
     if not kind.is_classification:
         return ()
     return DECISIONS_OF_TWO if len(classes) == 2 else DECISIONS_OF_MORE
 
 
 def gain(metric: str, value: float, other: float) -> float:
-    """By how much a value of a metric is better than another one."""
+    """How much better one value of a metric is than another."""
     return other - value if metric in LOSSES else value - other
 
 
 def error_left(metric: str, value: float) -> float:
-    """The error that is left: a loss is one itself, the others lack something of 1."""
+    """The remaining error: of a loss itself, of other metrics 1 minus them."""
     return value if metric in LOSSES else 1 - value
 
 

@@ -2,18 +2,18 @@
 
 The rule without times, for ever: take the UTF-8 text `SEED:KEY`, its BLAKE2b hash of 8 bytes, and these as a big-endian
 number divided by 2**64. Below the share of train it is train, below the shares of train and validation together it is
-validation, else it is test. So a record stays in its part whatever else comes in, on every machine. Of records that
-stand together, what they have in common is taken in the place of the key: so all of them are in one part.
+validation, otherwise test. So a record stays in its part whatever else comes in, on every machine. Records of a group
+use what they have in common instead of the key, so all of them are in the same part.
 
-A source may say of a record that it belongs to the test part, or to the validation part: then it does. Of those that it
-gives for training, the shares of train and validation alone decide which of the two it is.
+A source may say that a record belongs to the test part, or to the validation part: then it does. For those that it
+gives for training, the shares of train and validation alone decide between these two.
 
 By time, two borders decide: what is before the first is for training, what is before the second for validation, and the
-rest for the test. Borders that roll are counted back from the end of the day (or hour, if the test lasts so many hours)
-of the newest record. They only ever move forward while records come, so a record goes from test to validation to
-training and never back. Where records also stand together, the oldest of a group says in which part the group is, and
-those of its records that are not of that time are in no part: so neither is a group on two sides, nor is anything
-trained on that is newer than what is judged by.
+rest for the test. Rolling borders are counted back from the end of the day of the newest record (of its hour, if the
+test's duration is in hours). They only move forward while records come, so a record goes from test to validation to
+training; if the newest record is corrected to an earlier time, they move back. With groups, too, a group is in the part
+in which its oldest record falls, and its records from the time of another part are in no part: so no group is in two
+parts, and nothing is trained on that is newer than what tests it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from modelyard.usecase import PARTS, Split, moment
 
 HASH_BYTES = 8
 WHOLE = 2**64
-# Of a record that is in no part.
+# The part of a record that is in none.
 NO_PART = ""
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 # A test part without groups is cut into as many blocks of time, if it lasts as long; else into the shortest ones.
@@ -53,7 +53,7 @@ class Borders(Frozen):
 
 
 class Parted(Frozen):
-    """How a snapshot was parted, as a version of a model keeps it.
+    """How a snapshot was split, as a version of a model keeps it.
 
     Attributes:
         split: The split's identity.
@@ -68,7 +68,7 @@ def parts_of(keys: Sequence[str], split: Split, given: Sequence[str | None] | No
     """The part of each record, of shape (records,), by a split without times.
 
     Args:
-        keys: The records' keys; of those that stand together, what they have in common.
+        keys: The records' keys; for records of a group, what they have in common.
         split: Shares and seed.
         given: What the source says of each record's part; None: nothing.
     """
@@ -87,7 +87,7 @@ def borders_of(split: Split, newest: datetime) -> Borders:
 
     Args:
         split: With fixed borders, or with durations.
-        newest: When the newest record came about.
+        newest: The time of the newest record.
     """
     if split.validation_from and split.test_from:
         return Borders(validation_from=moment(split.validation_from), test_from=moment(split.test_from))
@@ -100,9 +100,9 @@ def parts_in_time(times: Times, borders: Borders, firsts: Times | None = None) -
     """The part of each record by a split by time, of shape (records,); NO_PART: none.
 
     Args:
-        times: When each record came about.
+        times: The time of each record.
         borders: Where the parts begin.
-        firsts: When the oldest record of its group did; None: records stand alone.
+        firsts: The time of the oldest record of its group; None: there are no groups.
     """
     parts = _parts_at(times, borders)
     return parts if firsts is None else np.where(parts == _parts_at(firsts, borders), parts, NO_PART)
@@ -111,12 +111,12 @@ def parts_in_time(times: Times, borders: Borders, firsts: Times | None = None) -
 def clusters_of(groups: Sequence[str] | None, times: Times | None) -> NDArray[np.intp] | None:
     """A number for each record that is the same for those that depend on each other; None: all are independent.
 
-    Groups are told by what they have in common. Without groups, times are cut into blocks: the longest of weeks, days
-    and hours of which there are enough.
+    With groups, these are the clusters. Without, times are cut into blocks: the longest of weeks, days and hours of
+    which there are enough, else hours.
 
     Args:
-        groups: What the records of each group have in common, if records stand together.
-        times: When each record came about, if they are split by it.
+        groups: What the records of each group have in common, if there are groups.
+        times: The time of each record, if they are split by it.
     """
     if groups is not None:
         return numbered(groups)
@@ -138,21 +138,21 @@ def folds_of(
     times: Times | None = None,
     classes: Sequence[Any] | NDArray[Any] | None = None,
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Parts records for a cross-validation as the split parts them: positions to fit on, positions to judge by.
+    """Folds for a cross-validation that follow the split: positions to fit on, and positions to answer.
 
-    By groups, no group is on both sides. By time, what is judged is newer than all that is fitted on: the records are
-    cut into `count` + 1 stretches of about as many records each, and every one but the first is judged by what came
-    before it. By both, records of groups that were there before are not judged. Else the folds have the shares of the
-    classes. They follow from the records alone, in whatever order these come. Of fewer groups than folds, there are as
-    many folds as groups.
+    By groups, no group is on both sides. By time, what is answered is newer than all that is fitted on: the records are
+    cut into `count` + 1 stretches of about equal size, and each but the first is answered by a model of what came
+    before it. By both, records of groups that were there before are not answered. Otherwise each fold has the shares of
+    the classes. The folds do not depend on the order of the records. With fewer groups than folds, there are as many
+    folds as groups.
 
     Args:
         keys: The records' keys.
-        split: How the snapshot is parted.
+        split: How the snapshot is split.
         count: How many folds.
         seed: Of what is random.
         groups: What the records of each group have in common, where the split is grouped.
-        times: When each record came about, where the split is by time.
+        times: The time of each record, where the split is by time.
         classes: The records' classes; None: none.
     """
     if times is not None and split.time:
@@ -169,10 +169,10 @@ def folds_of(
 
 
 def spread_evenly(classes: NDArray[Any], count: int, seed: int) -> NDArray[np.intp]:
-    """A fold for each record by chance: in each, every class has its share of records, to within one.
+    """A random fold for each record: in each, every class has its share of records, to within one.
 
     Args:
-        classes: Of each record; of a regression, one for all.
+        classes: Of each record; in a regression, the same for all.
         count: How many folds.
         seed: Of the chance.
     """

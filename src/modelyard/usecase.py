@@ -44,7 +44,7 @@ RESERVED_NAMES = frozenset(
 # Columns of the platform's own in a use case's tables.
 RESERVED_COLUMNS = frozenset({"record_key", "revision", "batch_id", "line", "snapshot_id", "part"})
 PARTS = ("train", "validation", "test")
-# What another file of a table without a key is: its records again, as they have become, or more of them.
+# What a later file of a table without a key is: all of its records again, perhaps more of them, or other records.
 LaterFile = Literal["whole", "other"]
 # What use-case files may still say of the gate, and what to do about it.
 FORMER_GATE_SETTINGS = {
@@ -80,22 +80,22 @@ class RecordKey(Frozen):
 
 
 class Split(Frozen):
-    """How a snapshot is parted. `split.py` has the rules.
+    """How a snapshot's records are split into parts. `split.py` has the rules.
 
     Without `time`, a record's part follows from the seed and one text: its key, its group (`by`), or what its features
     hold (`by_content`). With `time`, the newest records are for the test, those before them for validation.
 
     Attributes:
-        train: The share that is for training.
-        validation: The share that is for validation; of a rolling split by time, how long it lasts, such as `30d`.
-        test: The share that is for the test; of a rolling split by time, how long it lasts, such as `30d` or `12h`.
-        seed: Another one parts the records otherwise.
-        by: The column of groups, such as customers or patients. All records of a group are in one part.
-        by_content: Records whose features are equal are in one part.
-        time: The column that says when a record came about, in ISO 8601.
-        validation_from: Of a split by time with fixed borders: when validation begins, in ISO 8601.
-        test_from: Of a split by time with fixed borders: when the test begins, in ISO 8601.
-        path: Of pictures: the regular expression that finds group and time in a picture's path, by groups of these
+        train: The share for training.
+        validation: The share for validation; in a rolling split by time, how long it lasts, such as `30d`.
+        test: The share for the test; in a rolling split by time, how long it lasts, such as `30d` or `12h`.
+        seed: Another one splits the records differently.
+        by: The column of groups, such as customers or patients. All records of a group are in the same part.
+        by_content: Records whose features are equal are in the same part.
+        time: The column with the time of each record, in ISO 8601.
+        validation_from: With fixed borders: when validation begins, in ISO 8601.
+        test_from: With fixed borders: when the test begins, in ISO 8601.
+        path: For pictures: the regular expression that finds group and time in a picture's path, with groups of these
             names, such as `(?P<patient>P[0-9]+)_`.
         aliases: Other names that the columns of `by` and `time` have in source files.
     """
@@ -115,7 +115,7 @@ class Split(Frozen):
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
         if self.by and self.by_content:
-            raise ValueError("by and by_content exclude each other: a record has one group")
+            raise ValueError("by and by_content exclude each other: a record is in one group")
         if self.by is not None and self.by == self.time:
             raise ValueError(f"{self.by} cannot be both the group and the time")
         if unknown := sorted(self.aliases.keys() - set(self.columns)):
@@ -128,7 +128,7 @@ class Split(Frozen):
         begins = [each is not None for each in (self.validation_from, self.test_from)]
         if self.time is None:
             if any(lasts + begins):
-                raise ValueError("validation_from, test_from and durations such as '30d' need time, the column of it")
+                raise ValueError("validation_from, test_from and durations such as '30d' need time, a column of times")
             return self
         if lasts == begins or lasts[0] != lasts[1] or begins[0] != begins[1]:
             raise ValueError(
@@ -153,7 +153,7 @@ class Split(Frozen):
         if self.path is None:
             return self
         if not self.columns:
-            raise ValueError("path finds what a split goes by, and by and time name nothing")
+            raise ValueError("path finds the group or time of a picture: name it with by or time")
         try:
             found = re.compile(self.path).groupindex
         except re.error as error:
@@ -169,12 +169,12 @@ class Split(Frozen):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it goes by beside the key: group and time."""
+        """The columns that it goes by apart from the key: group and time."""
         return tuple(name for name in (self.by, self.time) if name)
 
     @property
     def is_grouped(self) -> bool:
-        """Whether records stand together."""
+        """Whether some records must be in the same part."""
         return self.by is not None or self.by_content
 
     @property
@@ -183,7 +183,7 @@ class Split(Frozen):
         return isinstance(self.test, str)
 
     def identity(self) -> dict[str, Any]:
-        """What decides of the parts, as JSON. What is not used is not in it, so that it never changes for that."""
+        """What decides about the parts, as JSON. What is not used is left out, so that it does not matter."""
         unused = {"aliases"}
         if self.time:
             unused |= {"train", "seed"} if self.is_rolling else {"train", "validation", "test", "seed"}
@@ -192,10 +192,10 @@ class Split(Frozen):
 
 
 def moment(text: str) -> datetime:
-    """A date or time in ISO 8601 as UTC without saying so, as times are kept; one without a zone is UTC.
+    """A date or time in ISO 8601 as a naive UTC time, as times are kept; one without a zone is taken as UTC.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is neither.
     """
     found = datetime.fromisoformat(text)
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
@@ -215,8 +215,8 @@ class Candidate(Frozen):
         scale: Whether numbers are scaled: for linear models. Trees on scaled float32 do not compile to an equal model.
         impute: What a missing number becomes: the training part's median or mean.
         positive_share: The share that a binary target's positive class has in what the model is fitted on: records of
-            the other class are left out, chosen by the seed. None: all are taken. Only fitting sees fewer records;
-            the threshold and the metrics come from all.
+            the other class are left out, chosen by the seed. None: all are taken. Only fitting sees fewer records:
+            probabilities are corrected for it, and threshold and metrics come from all.
     """
 
     name: Name
@@ -231,19 +231,20 @@ class Gate(Frozen):
     """What a model must show before it may go into production.
 
     Attributes:
-        level: How sure the gate is: the chance that any of all the models that are ever judged on a growing test part
-            passes one of its comparisons wrongly is below one minus this.
-        baseline_margin: By how much the primary metric must beat a dummy's; a loss by this share of the dummy's.
-        margin: By what share of the error that is left (of a loss itself, of other metrics 1 minus them) a model may be
-            worse than the version in production, and than the best version ever promoted. By the primary metric it
-            must be shown not to be; by the log loss and the decision metric it must not be shown to be.
-        accuracy_margin: By what share more wrong answers there may be shown to be, where neither costs nor the accuracy
-            judge decisions.
-        slice_margin: By what share of the error that is left in a slice of the test part a model may be shown to be
-            worse there than the version in production. None: slices refuse nothing.
-        require: `not_worse`: than the version in production, by more than the margin. `better`: than it, at all.
-        minimum_per_class: With fewer test records of a class nothing is promoted.
-        minimum_test_records: With fewer test records nothing is promoted.
+        level: How sure the gate is: of all models that are ever judged on a growing test part, the chance that any
+            passes although the primary metric should have stopped it is at most one minus this.
+        baseline_margin: By how much the primary metric must beat a dummy's; for a loss, a share of the dummy's.
+        margin: By what share of the remaining error (a loss itself, for other metrics 1 minus them) a model may be
+            worse than the version in production, and than the best version ever promoted. In the primary metric it
+            must be shown to be no worse than that; in log loss and decision metric it must not be shown to be worse.
+        accuracy_margin: By what share more wrong answers a model may be shown to give. Not used where costs or the
+            accuracy itself judge decisions.
+        slice_margin: By what share of the remaining error in a slice of the test part a model may be shown to be worse
+            there than the version in production. None: slices refuse nothing.
+        require: `not_worse`: not worse than the version in production by more than the margin. `better`: better than
+            it, by however little.
+        minimum_per_class: With fewer test records of a class (or groups that have one), nothing is promoted.
+        minimum_test_records: With fewer test records (or groups, or blocks of time), nothing is promoted.
     """
 
     level: float = Field(default=0.99, gt=0.5, lt=1)
@@ -263,13 +264,13 @@ class Gate(Frozen):
         return given
 
     def error_rate(self, doubling: int, look: int) -> float:
-        """The chance that a comparison may be wrong: a share of what `level` leaves for all.
+        """The chance that each comparison may be wrong: a share of what `level` leaves for all.
 
         Args:
             doubling: How often the test part has doubled since the first model was judged on it, from 1.
             look: The number of the model since the test part doubled last, from 1.
         """
-        # Of 1/1, 1/4, 1/9 and so on all add up to one.
+        # The sum of 1/1, 1/4, 1/9 and so on is π²/6.
         return (1 - self.level) * (6 / (math.pi * doubling) ** 2) * (6 / (math.pi * look) ** 2)
 
 
@@ -300,32 +301,32 @@ class UseCase(Frozen):
         derived: What models make of the features before they look at them.
         dropped: Features that models see in derived ones only.
         key: The column that identifies a record. Without one, a record is identified by its content.
-        records: What a later file is where there is no key: the `whole` of the records again, so that equal ones are
-            known, or `other` records, which are all added. None: the whole if it holds every record that is there, as
-            often as it is there, else others.
+        records: What a later file is where there is no key: the `whole` table again, so that equal records are known,
+            or `other` records, which are all added. None: the whole table if the file holds every record that is
+            there, as often as it is there, otherwise other records.
         source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
         decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
-        split: How snapshots are parted.
+        split: How the records of snapshots are split into parts.
         candidates: The models to try.
-        metric: What models are chosen by, and what the gate wants shown: of two classes `roc_auc` (the default),
+        metric: What models are chosen by, and what the gate wants proven: of two classes `roc_auc` (the default),
             `average_precision`, `log_loss`, `brier_score`, `f1`, `accuracy`, `balanced_accuracy` or `cost`; of more
             `roc_auc_ovr` (the default), `log_loss`, `brier_score`, `accuracy`, `balanced_accuracy` or `f1_macro`; of a
             regression `r2` (the default), `mean_absolute_error`, `root_mean_squared_error` or `mean_pinball_loss`.
-        decision_metric: What is told is judged by this, and the threshold chosen: of two classes `f1` (the default),
-            `accuracy` or `balanced_accuracy`, and with costs their mean; of more `accuracy` (the default),
-            `balanced_accuracy` or `f1_macro`.
+        decision_metric: What the threshold of two classes is chosen by, and what decisions are guarded by: of two
+            classes `f1` (the default), `accuracy` or `balanced_accuracy`, with costs their mean (`cost`, the default
+            then); of more `accuracy` (the default), `balanced_accuracy` or `f1_macro`.
         costs: What wrong answers cost: `costs=(Cost(actual="yes", told="no", cost=5), Cost(actual="no", told="yes",
-            cost=1))`. The threshold is that of the least cost.
+            cost=1))`. By default, the threshold is then the one with the least cost.
         quantile: Which quantile is predicted, with `metric="mean_pinball_loss"`.
-        slices: Features, categories or booleans, by whose values models are also judged apart.
+        slices: Features, categories or booleans, by whose values models are also judged separately.
         gate: What a model must show before it may go into production.
         approval: Whether the gate's word is enough, or a person promotes.
         schedule: When records are loaded, as a cron expression or preset; None: by hand.
         seed: Seed of everything random in training.
-        bootstrap: `daily`: models are fitted on as many records drawn from the training part with replacement, by the
-            seed and the day of the run, so that a day has a model of its own. None: on the training part as it is.
-        intervals: The share of the truth that the interval around each answer of a regression is to hold, such as 0.9;
-            None: answers have no interval.
+        bootstrap: `daily`: models are fitted on as many records, drawn from theirs with replacement, by the
+            seed and the day of the run, so that each day has a different model. None: on the records as they are.
+        intervals: How often the interval around a regression's answer is to hold the true value, such as 0.9 (0.5 to
+            0.99); None: answers have no interval.
         extra: The extra of this package that training needs the libraries of.
         profiles: Other sets of records by name, each with its parameters. A load chooses one, or none; the steps after
             it follow. The gate is the same for all.
@@ -366,7 +367,7 @@ class UseCase(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.name in RESERVED_NAMES:
-            raise ValueError(f"{self.name} is a table of the platform's own: choose another name")
+            raise ValueError(f"{self.name} is one of the platform's own tables: choose another name")
         names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("two candidates have the same name")
@@ -407,7 +408,7 @@ class UseCase(Frozen):
         split = self.split
         features = {feature.name: feature for feature in self.features if feature.name in split.columns}
         if optional := [name for name, feature in features.items() if feature.nullable]:
-            raise ValueError(f"the split goes by {optional[0]}, so that this feature cannot be nullable")
+            raise ValueError(f"the split goes by {optional[0]}, so this feature cannot be nullable")
         if split.time in features and features[split.time].type is not FeatureType.CATEGORY:
             raise ValueError(f"the split's time {split.time} is a feature, which must be a category of ISO 8601 texts")
         if self.has_pictures and split.columns and split.path is None:
@@ -422,7 +423,7 @@ class UseCase(Frozen):
         features = {feature.name: feature for feature in self.features}
         for name in self.slices:
             if name not in features or features[name].type not in (FeatureType.CATEGORY, FeatureType.BOOLEAN):
-                raise ValueError(f"slices names {name}, which is no feature of type category or boolean")
+                raise ValueError(f"slices names {name}, which is not a feature of type category or boolean")
         return self
 
     @property

@@ -125,7 +125,7 @@ def test_a_file_that_holds_all_that_is_there_is_the_whole_again(
     assert result.taken_as == "whole"
     assert kept(raw_engine) == Counter(first) + Counter(more)
     assert before.items() <= keys(raw_engine).items()
-    assert "holds all 500 records that were there: it was taken for the whole of them again" in caplog.text
+    assert "holds all 500 records that were there: it was taken for the whole table again" in caplog.text
     assert "--records other" in caplog.text
 
 
@@ -257,6 +257,6 @@ def test_records_with_a_key_are_not_told_apart_so(raw: RawStore, tmp_path: Path)
     from tests.shops import shops
 
     with pytest.raises(
-        BadInput, match="--records other is for tables without a key: equal records of shops are the same"
+        BadInput, match="--records other is for tables without a key: the records of shops are identified"
     ):
         load(shops(), str(tmp_path / "any.csv"), raw, ALLOWED, said="other")

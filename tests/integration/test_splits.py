@@ -354,7 +354,7 @@ def test_a_champion_is_not_judged_by_what_it_has_seen_when_the_split_was_edited(
     second = looped(edited, tracked, tmp_path / "second.csv", rows)
     assert second.champion is not None
     assert second.champion["roc_auc"] < 0.95
-    assert any(note.startswith("judged by ") for note in second.notes)
+    assert any(note.startswith("judged on ") for note in second.notes)
     assert (
         tracked.registry.version(use_case.name, 2).tags["split"]
         == '{"split":' + str(Split(seed=1).identity()).replace("'", '"').replace(" ", "") + ',"borders":null}'
@@ -386,12 +386,12 @@ def test_where_too_few_are_left_the_model_is_refused_and_told_what_helps(tracked
     rolling = use_case.model_copy(update={"split": ROLLING})
     refused = looped(rolling, tracked, tmp_path / "second.csv", rows)
     assert refused.verdict is Verdict.REFUSED
-    assert "neither version 2 nor version 1 in production was trained on" in refused.reasons[0]
+    assert "in the training of version 2 or of version 1 in production" in refused.reasons[0]
     assert "promote --force" in refused.reasons[0]
     later = looped(rolling, tracked, tmp_path / "third.csv", alone(1000, first=1000, days=20))
     assert later.champion is not None
     assert later.champion["roc_auc"] < 0.95
-    assert not any("neither version" in reason for reason in later.reasons)
+    assert not any("in the training of version" in reason for reason in later.reasons)
 
 
 def test_looks_at_records_that_are_not_shared_are_counted_apart(platform: Platform) -> None:

@@ -70,7 +70,7 @@ def test_a_new_class_is_compared_on_the_records_of_the_old_ones() -> None:
     assert judgement.weighed.against_champion is not None
     assert judgement.weighed.against_champion.records == np.count_nonzero(truth != "b")
     assert judgement.notes == (
-        "class b is new: beside the model in production, which does not know it, its records do not count",
+        "class b is new: compared with the model in production, which does not know it, its records do not count",
     )
 
 

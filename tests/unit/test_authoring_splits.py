@@ -48,8 +48,8 @@ def test_a_column_that_comes_again_with_the_same_other_values_is_a_group(tmp_pat
     draft, use_case = proposed(tmp_path, orders())
     assert use_case.split == Split(by="customer_no", aliases={"customer_no": ("Customer No.",)})
     assert [feature.name for feature in use_case.features] == ["age", "amount"]
-    assert any("all records of one are in one part" in sentence for sentence in assumptions(draft))
-    assert "# 'Customer No.' comes again with the same other values" in declaration(draft, "orders.csv")
+    assert any("all records of one are in the same part" in sentence for sentence in assumptions(draft))
+    assert "# 'Customer No.' repeats with the same values in other columns" in declaration(draft, "orders.csv")
 
 
 def test_a_code_that_comes_again_with_other_values_is_none(tmp_path: Path) -> None:

@@ -549,5 +549,7 @@ def test_what_a_later_file_is_follows_from_whether_records_are_equal(here: Path)
     assert declared(unlike, "price").records == "whole"
     alike = table(here / "alike.csv", "cabin,saved", lambda number: f"{'abc'[number % 3]},{number % 2}")
     assert declared(alike, "saved").records is None
-    assert "# No column identifies a record, and 294 of 300 are equal" in Path("use_cases/mine.py").read_text("utf-8")
-    assert "294 of 300 records are equal to another one" in " ".join(assumptions(draft(alike, "saved")))
+    assert "# No column identifies a record, and 294 of 300 repeat another one" in Path("use_cases/mine.py").read_text(
+        "utf-8"
+    )
+    assert "294 of 300 records repeat another one" in " ".join(assumptions(draft(alike, "saved")))

@@ -61,7 +61,7 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
 
 def test_a_name_of_the_platforms_own_tables_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "predictions")
-    with pytest.raises(BadInput, match="table of the platform's own"):
+    with pytest.raises(BadInput, match="one of the platform's own tables"):
         find_use_case("predictions", tmp_path)
 
 
@@ -228,7 +228,7 @@ def test_what_models_are_judged_by_is_usual_unless_it_is_named() -> None:
             {"costs": (COSTS[0], Cost(actual="maybe", told="no", cost=1))},
             "costs name maybe, and the classes are no, yes",
         ),
-        ({"slices": ("age",)}, "slices names age, which is no feature of type category or boolean"),
+        ({"slices": ("age",)}, "slices names age, which is not a feature of type category or boolean"),
         ({"slices": ("town",)}, "slices names town"),
     ],
 )

@@ -110,11 +110,11 @@ def _body(draft: Draft, source: str) -> Iterator[str]:
 def _later_files(draft: Draft) -> Iterator[str]:
     if draft.equal_records:
         equal = f"{draft.equal_records} of {draft.table.sample.num_rows}"
-        yield f"# No column identifies a record, and {equal} are equal to another one."
-        yield "# A later file is the whole of them again if it holds all that are there, else other records; or:"
+        yield f"# No column identifies a record, and {equal} repeat another one."
+        yield "# A later file is the whole table again if it holds all that are there, otherwise other records; or:"
         yield '# records="other",'
         return
-    yield "# No column identifies a record, and no two are equal: one that is there already is the same one."
+    yield "# No column identifies a record, and no two are equal: an equal one in a later file is the same record."
     yield 'records="whole",'
 
 

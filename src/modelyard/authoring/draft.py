@@ -149,7 +149,9 @@ def draft_of(question: Question) -> Draft:
     found = together(table, goal, key, proposals)
     proposals = [_unless_the_group(proposal, found) for proposal in proposals]
     if not any(proposal.type for proposal in proposals):
-        raise BadInput(f"{question.source} has no column to predict from but whose each record is")
+        raise BadInput(
+            f"{question.source} has no column to predict from but the one that says to whom a record belongs"
+        )
     telling, parts = leaks(table, goal, proposals), leaks_together(table, goal, proposals)
     return Draft(question.name, table, goal, key, tuple(proposals), telling, parts, found)
 
@@ -168,11 +170,11 @@ def _check_records(table: Table, question: Question) -> None:
 def _later_files_in_words(draft: Draft) -> str:
     if draft.equal_records:
         return (
-            f"{draft.equal_records} of {draft.table.sample.num_rows} records are equal to another one: a later file is "
-            'the whole of them again if it holds all that are there, else other records (records="whole" or "other" '
-            "says so of every file)."
+            f"{draft.equal_records} of {draft.table.sample.num_rows} records repeat another one: a later file is taken "
+            'for the whole table again if it holds all that are there, otherwise for other records (records="whole" or '
+            '"other" settles it for every file).'
         )
-    return 'No two are equal: one of a later file that is equal to one that is there is the same (records="whole").'
+    return 'No two are equal, so an equal one in a later file is taken for the same record (records="whole").'
 
 
 def assumptions(draft: Draft) -> list[str]:
@@ -197,7 +199,7 @@ def assumptions(draft: Draft) -> list[str]:
     if draft.is_small and not draft.together.time:
         said.append(
             f"{draft.table.records} records are few: two fifths of them are kept for the test. The gate is as strict "
-            "as ever about what they show."
+            "as with many."
         )
     return said
 
@@ -207,19 +209,19 @@ def reasons_of_split(draft: Draft) -> list[str]:
     found, said = draft.together, []
     if found.group:
         said.append(
-            f"{found.group.name!r} comes again with the same other values: all records of one are in one part "
-            "(`Split(by=…)`), so that a model is judged by others than it learnt."
+            f"{found.group.name!r} repeats with the same values in other columns: all records of one are in the same "
+            "part (`Split(by=…)`), so that a model is judged on others than it learned from."
         )
     if found.copies:
         said.append(
-            "More records have equal features than columns of such values give by chance: equal ones are in one part "
-            "(`Split(by_content=True)`), so that no copy of what a model learnt judges it."
+            "More records have equal features than such columns give by chance: equal ones are in the same part "
+            "(`Split(by_content=True)`), so that a model is not judged on copies of what it learned from."
         )
     if found.time:
         validation, test = found.lasting
         said.append(
-            f"{found.time.name!r} says when a record came about: the newest {test[:-1]} days are for the test, the "
-            f"{validation[:-1]} before them for validation (`Split(time=…)`), as a model is used on what comes later."
+            f"{found.time.name!r} has the time of each record: the newest {test[:-1]} days are for the test, the "
+            f"{validation[:-1]} before them for validation (`Split(time=…)`), as a model is used on later records."
         )
     return said
 
@@ -263,9 +265,9 @@ def _key(table: Table, question: Question) -> Column | None:
 
 def _unless_the_group(proposal: Proposal, found: Together) -> Proposal:
     if proposal.column is found.group:
-        return Proposal(proposal.column, None, "says whose the record is: the split goes by it")
+        return Proposal(proposal.column, None, "says to whom the record belongs, and the split goes by it")
     if proposal.column is found.time and proposal.type:
-        return Proposal(proposal.column, None, "says when the record came about: the split goes by it")
+        return Proposal(proposal.column, None, "has the time of the record, and the split goes by it")
     return proposal
 
 

@@ -145,7 +145,7 @@ def _check_name(name: str, file: Path, settings: Settings, *, force: bool) -> No
             f"{LONGEST_USE_CASE} at most"
         )
     if name in RESERVED_NAMES:
-        raise BadInput(f"{name} is a table of the platform's own: choose another name")
+        raise BadInput(f"{name} is one of the platform's own tables: choose another name")
     if file.exists():
         if not force:
             raise BadInput(f"{file} is there already: --force writes over it")

@@ -130,7 +130,7 @@ def assumptions_of_pictures(draft: PictureDraft) -> list[str]:
     if draft.split == FEW_SPLIT:
         said.append(
             f"{draft.pictures} pictures are few: two fifths of them are kept for the test. The gate is as strict "
-            "as ever about what they show."
+            "as with many."
         )
     return said
 

@@ -1,9 +1,9 @@
-"""What records have in common and when they came about: by what they are to be split, so that a test is honest.
+"""Which records belong together, and their times: how to split them, so that a test is honest.
 
-Copies are told from chance by pairs of records. Of the pairs that are equal in all columns but the most telling one,
-some are equal in that one as well, as many as its values are equal by chance. A table has copies where far more are. A
-column without which no other pairs are equal is passed over. Where such pairs were to be expected, the other columns
-tell it, and it proves nothing; where there are too many values for that, it makes equal records rarer by its chance.
+Copies are told from chance by pairs of records. Of the pairs that are equal in all columns but the most distinctive
+one, some are equal in that one as well, as often as its values are equal by chance. A table has copies where far more
+are. A column without which no other pairs are equal is skipped. Where such pairs were to be expected, the other columns
+determine it, and it proves nothing; where it has too many values for that, it makes equal records rarer by its chance.
 """
 
 import math
@@ -22,7 +22,7 @@ from modelyard.sources.values import times
 from modelyard.split import borders_of, numbered, parts_in_time
 from modelyard.usecase import PARTS, Split
 
-# Names of those whose records come again and again.
+# Names of those who have many records.
 OWNER_NAME = re.compile(
     r"(customer|client|patient|person|people|user|subject|member|household|account|employee|student|driver|owner"
     r"|supplier|vendor|merchant|device|machine|sensor|vehicle|store|shop|card|subscriber)s?([_\W]*(id|no|nr|number|key|code))?$",
@@ -52,13 +52,13 @@ Codes = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Together:
-    """By what a table's records are to be split.
+    """How a table's records are to be split.
 
     Attributes:
         group: The column of groups, if there is one.
         time: The column of times, if there is one.
         copies: Whether equal records are more than chance.
-        lasting: How long validation and test are to last, by time.
+        lasting: How long validation and test are to last, with a column of times.
         doubts: What is doubtful, a sentence each.
     """
 
@@ -84,15 +84,15 @@ def together(table: Table, goal: Goal, key: Column | None, proposals: Sequence[P
     dated = [each.column for each in proposals if each.column is not key and _is_time(table, each.column)]
     if len(dated) > 1:
         names = ", ".join(repr(column.name) for column in dated)
-        doubt = f"{names} hold times: if one says when a record came about, split by it (`Split(time=…)`)."
+        doubt = f"{names} hold times: if one of them is the time of the record, split by it (`Split(time=…)`)."
         return Together(group, copies=copies, doubts=(doubt,))
     if not dated:
         return Together(group, copies=copies)
     lasting = _lasting(_times(table, dated[0]))
     if (group or copies) and not _is_enough(table, dated[0], lasting, group, features):
         doubt = (
-            f"{dated[0].name!r} says when records came about: a split by time and group leaves too few records, so it "
-            "goes by group alone."
+            f"{dated[0].name!r} has the times of records: splitting by time and group leaves too few records, so the "
+            "split goes by group alone."
         )
         return Together(group, copies=copies, doubts=(doubt,))
     return Together(group, dated[0], copies, lasting)
@@ -143,7 +143,7 @@ def _chance(codes: Codes) -> float:
 
 
 def _group(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> Column | None:
-    """The column that names whose a record is: like a key, but it comes again with the same other values."""
+    """The column that names to whom a record belongs: like a key, but it repeats with the same values in others."""
     others = {column.position: _codes(table, column) for column in (goal.column, *(each.column for each in proposals))}
     for proposal in proposals:
         column = proposal.column

@@ -82,9 +82,10 @@ class Pair(NamedTuple):
 
 
 def beside(evidence: Evidence, other: Answers) -> Pair:
-    """The model's answers beside those of another one, on the records of the classes that both know.
+    """The model's answers and those of another one, on the records of the classes that both know.
 
-    Where a class is new, scores stay as they are: what the model gives to the new class it takes from the old ones.
+    Where a class is new, scores stay as they are here: what the model gives to the new class, the old ones lack. Log
+    loss and Brier score scale them to add up to 1.
     """
     truth = evidence.truth
     if not evidence.model.contract.kind.is_classification:

@@ -1,4 +1,4 @@
-"""A judgement in lines that people read: what was compared, beside whom, and what came of it."""
+"""A judgement in lines that people read: what was compared, with whom, and what came of it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ CALLED = "share_called_positive"
 
 
 def lines(judgement: Judgement) -> tuple[str, ...]:
-    """What a judgement follows from, a line for each metric and each slice."""
+    """What a judgement follows from: a line for each metric and each slice."""
     return (*_primary(judgement), *_guarded(judgement), *_called(judgement), *_slices(judgement))
 
 
@@ -28,7 +28,7 @@ def _primary(judgement: Judgement) -> Iterator[str]:
 
 
 def _beside(name: str, found: Comparison) -> str:
-    return f"{name} {found.other:.4g} (better by {found.difference:.3g}, surely by more than {found.bound:.3g})"
+    return f"{name} {found.other:.4g} (better by {found.difference:.3g}, lower bound {found.bound:.3g})"
 
 
 def _guarded(judgement: Judgement) -> Iterator[str]:
@@ -63,5 +63,7 @@ def _measured(found: Finding) -> str:
 
 
 def _refused(found: Finding) -> str:
-    allowed = f"{found.allowed or 0:.3g} is allowed"
-    return f"shown to be worse by more than {allowed}" if found.objection else f"not shown to be worse, {allowed}"
+    allowed = f"{found.allowed or 0:.3g}"
+    if found.objection:
+        return f"refused: at most {allowed} worse is allowed"
+    return f"not shown to be worse by more than {allowed}"

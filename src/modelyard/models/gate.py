@@ -20,7 +20,7 @@ from modelyard.usecase import Gate
 
 
 class Comparison(Frozen):
-    """How a model does beside another one on the same records.
+    """How a model does compared with another one on the same records.
 
     Attributes:
         metric: Which metric.
@@ -28,7 +28,7 @@ class Comparison(Frozen):
         other: The other model's.
         records: On how many records: without those of classes that the other model does not know.
         difference: By how much the model is better: its metric minus the other's, of a loss the other's minus its.
-        bound: The true difference is above this, but for a chance of the look's error rate.
+        bound: The lower bound of the true difference at the look's error rate.
     """
 
     metric: str
@@ -40,13 +40,13 @@ class Comparison(Frozen):
 
 
 class Weighed(Frozen):
-    """A model's primary metric beside those that it must be shown not to be worse than, and what follows.
+    """A model's primary metric compared with those that it must be shown not to be worse than, and what follows.
 
     Attributes:
         reasons: Why it is refused, a sentence each.
-        against_baseline: Beside a dummy's.
-        against_champion: Beside that of the model in production.
-        against_reference: Beside that of the best version ever promoted, which may be the one in production.
+        against_baseline: Compared with a dummy's.
+        against_champion: Compared with that of the model in production.
+        against_reference: Compared with that of the best version ever promoted, which may be the one in production.
         error_rate: The chance that each comparison may be wrong.
     """
 
@@ -72,8 +72,8 @@ class Judgement(Frozen):
         baseline: A dummy's metrics on the same records.
         champion: The metrics on the same records of the model in production, as far as it knows their classes.
         reference: The same of the best version ever promoted, where that is another one.
-        weighed: What had to be shown by the primary metric; None: there was no point in it.
-        guards: What must not be shown of the other metrics and of slices; None as well.
+        weighed: What had to be shown by the primary metric; None: the answers were not looked at.
+        guards: What must not be shown of the other metrics and of slices; None likewise.
         is_best: Whether it is the best version from now on, if it is promoted.
         agreement: How far the compiled model is from the fitted one.
         records: How many records the test part has.
@@ -201,7 +201,7 @@ def weigh(gate: Gate, evidence: Evidence, error_rate: float) -> Weighed:
     )
     reasons = _not_beyond_chance(gate, beside_dummy)
     reasons += _worse_than_champion(gate, champion) if champion else []
-    reasons += _worse(gate, reference, "the best version that was ever promoted") if reference else []
+    reasons += _worse(gate, reference, "the best version ever promoted") if reference else []
     return Weighed(
         reasons=tuple(f"{reason} (error rate {error_rate:.1e})" for reason in reasons),
         against_baseline=beside_dummy,
@@ -218,7 +218,7 @@ def _compare(
     error_rate: float,
     measure_other: Callable[[str, Predictions], Measured] = measure,
 ) -> Comparison:
-    """The primary metric of the model beside that of another one, on the records of the classes that both know."""
+    """The primary metric of the model and of another one, on the records of the classes that both know."""
     metric, pair = evidence.aim.metric, beside(evidence, other)
     model, its = measure(metric, pair.model), measure_other(metric, pair.other)
     better = its.minus(model) if metric in LOSSES else model.minus(its)
@@ -248,7 +248,7 @@ def _metrics_beside(evidence: Evidence, other: Answers | None) -> dict[str, floa
 def _new_classes(evidence: Evidence) -> tuple[str, ...]:
     beside = (("the model in production", evidence.champion), ("the best version", evidence.reference))
     return tuple(
-        f"class {', '.join(new)} is new: beside {name}, which does not know it, its records do not count"
+        f"class {', '.join(new)} is new: compared with {name}, which does not know it, its records do not count"
         for name, other in beside
         if other and (new := _unknown(evidence.model.contract, other.contract))
     )

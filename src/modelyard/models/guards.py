@@ -1,4 +1,4 @@
-"""What no model may be shown to be: worse than production by more than a margin, in what it does not have to prove.
+"""What no model may be shown to be: worse than another by more than a margin, in what it does not have to prove.
 
 The primary metric is the challenger's to prove. Here the burden is the gate's: probabilities, decisions and slices
 refuse a model only where the records show a decline, so that a small test part does not refuse everything.
@@ -17,31 +17,31 @@ from modelyard.models.significance import Measured, interval, upper_bound
 from modelyard.objective import DECISIONS, LOSSES, error_left
 from modelyard.usecase import Gate
 
-PRODUCTION, BEST, DUMMY = "the model in production", "the best version that was ever promoted", "a dummy"
-# A class that has few records or none in a slice says nothing of these there.
+PRODUCTION, BEST, DUMMY = "the model in production", "the best version ever promoted", "a dummy"
+# Where a slice has no or few records of a class, these say nothing.
 OF_CLASSES = frozenset({"roc_auc", "roc_auc_ovr", "average_precision", "f1", "f1_macro", "balanced_accuracy"})
-# By these, who always tells the same class knows nothing; by the others it may be the best that can be told.
+# By these, giving every record the same class is worth nothing; by the others it may be the best there is.
 NEVER_BY_ONE_ANSWER = frozenset({"f1", "f1_macro", "balanced_accuracy"})
 # Of a column; rarer values have hardly any records of their own.
 MOST_SLICES = 20
 
 
 class Finding(Frozen):
-    """A metric of a model on the test part or on a slice of it, and beside another model's.
+    """A metric of a model on the test part or on a slice of it, and another model's.
 
     Attributes:
         metric: Which metric.
         part: Of which records: a column's value (`region=north`); None: of all.
         records: How many these are.
         model: The model's.
-        low: The true value is between this and `high` in 95 of 100 cases.
-        high: See `low`.
-        than: Beside whom.
+        low: The lower end of a 95 % interval.
+        high: Its upper end.
+        than: Which other model.
         other: The other model's.
         difference: By how much the model is better; it is worse where this is below 0.
-        at_most: The true difference is below this, but for a chance of the guards' error rate; None: too few records
-            to guard.
-        allowed: How much worse it may be shown to be; None: as much as there is.
+        at_most: The upper bound of the true difference at the guards' error rate; None: it is not guarded, as there is
+            no other model or too few records.
+        allowed: How much worse it may be shown to be; None: it is not guarded.
     """
 
     metric: str
@@ -66,9 +66,9 @@ class Finding(Frozen):
         where = f"where {self.part}, " if self.part else ""
         shown = f"{self.metric} {self.model:.3f} against {self.other:.3f}"
         if self._is_one_answer:
-            return f"{where}it decides no better than who tells every record the same class: {shown}"
+            return f"{where}it decides no better than giving every record the same class: {shown}"
         return (
-            f"{where}it is shown to be worse than {self.than}: {shown}, worse by {-self.at_most:.3g} at least, "
+            f"{where}it is shown to be worse than {self.than}: {shown}, worse by at least {-self.at_most:.3g}, "
             f"and {self.allowed:.3g} is allowed"
         )
 
@@ -101,15 +101,15 @@ class _Question(NamedTuple):
     model: Predictions
     than: str | None = None
     other: Measured | None = None
-    # None: there are too few records to tell.
+    # None: it refuses nothing.
     allowed: float | None = None
 
 
 def guard(gate: Gate, evidence: Evidence) -> Guards:
     """Looks for what is shown to be worse than it may be.
 
-    All findings together refuse a model wrongly with a chance of what `level` leaves; looks at the test part do not
-    add up here, as a wrong refusal costs one model and lets nothing pass.
+    All findings together refuse a model wrongly with at most the chance that `level` leaves. Looks at the test part do
+    not add up here, as a wrong refusal costs one model and lets nothing pass.
 
     Args:
         gate: What is allowed.
@@ -129,7 +129,7 @@ def guard(gate: Gate, evidence: Evidence) -> Guards:
 
 
 def measure_dummy(metric: str, dummy: Predictions) -> Measured:
-    """A dummy's metric; of decisions, that of whoever tells all records the class that is best to tell them all."""
+    """A dummy's metric; of decisions, that of giving all records the same class, whichever is best."""
     if metric not in DECISIONS:
         return measure(metric, dummy)
     found = (measure(metric, dummy.told(place)) for place in range(len(dummy.classes)))
@@ -148,7 +148,7 @@ def _questions(gate: Gate, evidence: Evidence) -> Iterator[_Question]:
             yield _Question(metric, None, pair.model, name, its, share * error_left(metric, its.value))
     if evidence.champion is None:
         dummy = beside(evidence, evidence.baseline)
-        # Not by accuracy: whoever finds the few positives is wrong more often than who says that there are none.
+        # Not by accuracy: finding the few positives takes more wrong answers than saying that there are none.
         for metric in aim.watched[1:]:
             yield _Question(metric, None, dummy.model, DUMMY, measure_dummy(metric, dummy.other), 0.0)
 
@@ -222,7 +222,7 @@ def _answer(question: _Question, error_rate: float) -> Finding:
 
 
 def _least_error(metric: str, predictions: Predictions) -> float:
-    """The least standard error of a metric between 0 and 1: few records that are all right have none themselves."""
+    """An additional standard error of a metric between 0 and 1: a few answers that are all right have none."""
     if metric in OF_CLASSES:
         return 1 / float(_units_of_each_class(predictions).min())
     return 1 / _units(predictions) if metric in ("accuracy", "brier_score") else 0.0

@@ -1,9 +1,9 @@
-"""Intervals around a regression's answers that hold the truth as often as they promise.
+"""Intervals around a regression's answers that enclose the true value about as often as they promise.
 
 The promise is that of conformal prediction (Vovk, Gammerman and Shafer 2005): half a width is a quantile of the
-distances of held-out answers from the truth, where one record more than there are is counted. The distances are of
-models that were fitted on somewhat fewer records than the one that is served, so that the promise is rather kept too
-well; CV+ (Barber, Candès, Ramdas and Tibshirani 2021) does the same with each fold's model by itself.
+distances of held-out answers from the truth, counting one record more than there are. The distances are of models that
+were fitted on somewhat fewer records than the one that is served, so intervals tend to be a little too wide; CV+
+(Barber, Candès, Ramdas and Tibshirani 2021) does the same with each fold's model separately.
 
 Where errors grow with the answer, so does the width: the distances are divided by what is usual for answers of that
 size before the quantile is taken (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018).
@@ -32,13 +32,13 @@ Values = NDArray[np.floating[Any]]
 def fit_interval(contract: Contract, held: HeldOut, coverage: float, seed: int) -> Interval:
     """The interval that held-out answers ask for.
 
-    It has one width for all answers, unless one that depends on the answer does better on records that it was not
-    made from, by the interval score (Gneiting and Raftery 2007): the width, and a fine for what is outside.
+    It has one width for all answers, unless a width that depends on the answer does better on records that it was not
+    derived from, by the interval score (Gneiting and Raftery 2007): the width, plus a penalty for what is outside.
 
     Args:
         contract: Of the model.
         held: Held-out answers of a regression.
-        coverage: The share of the truth that must be inside.
+        coverage: The share of true values that must be inside.
         seed: Of the folds on which the two are compared.
 
     Raises:

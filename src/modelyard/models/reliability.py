@@ -1,6 +1,6 @@
-"""Whether probabilities come true: how far from it they are, with intervals, and the diagram that shows it.
+"""How reliable probabilities are: their metrics with intervals, and the bins of the reliability diagram.
 
-Of two classes it is the probability of the second that is asked about, of more that of the likeliest one.
+With two classes, it is the probability of the second one that is examined, with more that of the likeliest one.
 """
 
 from collections.abc import Iterator
@@ -53,8 +53,8 @@ def calibration_error(happened: Happened, probability: Scores, clusters: Cluster
 
     Records are put into ten bins of equal counts by their probability. The mean distance of a bin's mean probability
     from its share is above 0 for perfect probabilities too, as shares are of few records: what a normal distribution
-    says of that distance is taken off. Of probabilities that are not perfect that is too much, by how much nobody
-    knows: the upper end of the interval is that of the whole distance.
+    says of that distance is subtracted. For probabilities that are not perfect that is too much, by an unknown amount:
+    so the upper end of the interval is that of the whole distance.
 
     Args:
         happened: Whether what was given a probability happened.

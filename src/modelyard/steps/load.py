@@ -54,17 +54,17 @@ def load(
         allowed_bad_share: With a greater share of rejected records nothing is loaded.
         objects: Where pictures go.
         reach: What may be opened as a source.
-        said: What this source is, of a use case without a key; None: what the use case says, or what the source shows.
-            The newest one that was taken for something else is taken anew.
+        said: What this source is, in a use case without a key; None: what the use case says, or what the source shows.
+            If the newest batch has this content and was taken for something else, it is merged again.
 
     Raises:
-        BadInput: The source cannot be read, has no column for a field, or has too many bad records; or what is said of
-            it cannot be, or no longer.
+        BadInput: The source cannot be read, has no column for a field, or has too many bad records; or it cannot, or no
+            longer, be taken for what `said` says.
         ContractChanged: The contract no longer fits the use case's table.
         ServiceUnavailable: The database, or the server that has the source, does not answer.
     """
     if said and not use_case.is_keyless:
-        raise BadInput(f"--records {said} is for tables without a key: equal records of {use_case.name} are the same")
+        raise BadInput(f"--records {said} is for tables without a key: the records of {use_case.name} are identified")
     if use_case.has_pictures:
         return _load_pictures(use_case, source, raw, allowed_bad_share, objects, reach)
     from modelyard.sources.files import content_hash
@@ -82,9 +82,9 @@ def chosen_records(
 ) -> tuple[UseCase, str]:
     """What a load takes: the use case in the profile that the records are of, and where they are.
 
-    When nothing is named, these are the use case's own records. While they are not there and never were, it is the
-    sample, so that a use case can be started before its data are put where they belong. Once some of its own were
-    loaded the sample is not taken unasked again: a file that has gone is an error.
+    By default, these are the use case's own records. While they are missing and none were ever loaded, it is the
+    sample, so that a use case can be started before its data are where they belong. Once some of its own were loaded,
+    the sample is no longer taken unasked: a missing file is an error.
 
     Args:
         use_case: The use case as it is declared.

@@ -1,4 +1,4 @@
-"""Lets the gate judge the challenger, and moves the alias `production` if it passes. The way back is here too."""
+"""Has the gate judge the challenger, and moves the alias `production` if it passes. The way back is here, too."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ class JudgedBy(Frozen):
         snapshot_id: The snapshot whose test part they answered.
         gate: What the gate wants.
         objective: What the models are to be good at.
-        slices: By which columns models are judged apart.
+        slices: Columns by whose values models are also judged separately.
         approval: Who has the last word.
         release: The version of this package, as another one may judge otherwise.
     """
@@ -60,9 +60,9 @@ class Judged(NamedTuple):
 
     Attributes:
         judgement: What the gate says.
-        look: The look at the test part; None: it was not looked at.
+        look: The look at the test part; None: the answers were not looked at.
         reference: The best version ever promoted.
-        notes_on_records: What is to be known of the records that it was judged by, a sentence each.
+        notes_on_records: What is to be known of the records that it was judged on, a sentence each.
     """
 
     judgement: "Judgement"
@@ -108,7 +108,7 @@ class PromoteResult(Frozen):
         reference: Its metrics on the same records, where it is not the version in production.
         notes: What else is to be known of the judgement, a sentence each.
         findings: What was compared and found, a line each.
-        judged: Whether the gate has judged it now. Else it had said so before, and nothing has changed since.
+        judged: Whether the gate has judged it now. Otherwise it had said so before, and nothing has changed since.
     """
 
     version: int
@@ -141,7 +141,7 @@ def promote(
         use_case: The use case.
         platform: The stores.
         unattended: Nobody is there to approve: a use case that wants a person's approval keeps its challenger waiting.
-            What was refused, or waits, beside the same version in production is not judged again by the same records.
+            What was refused, or waits, is not judged again while records and the version in production are the same.
         force_reason: Promote whatever the gate says, for this reason.
 
     Raises:
@@ -248,7 +248,7 @@ def _judged_by(use_case: UseCase, platform: Platform) -> JudgedBy:
 def _said_before(
     use_case: UseCase, platform: Platform, challenger: int, champion: int | None, judged_by: JudgedBy
 ) -> PromoteResult | None:
-    """What the gate has said already. While nothing is in production it says it again: runs fail for its reason."""
+    """What the gate has said already. While nothing is in production it says so again: runs fail and say why."""
     kept = platform.verdicts.newest(use_case.name, challenger)
     if champion is None or kept is None or kept.verdict not in (Verdict.REFUSED, Verdict.WAITING):
         return None
@@ -332,34 +332,34 @@ def _judge_with(
 
 
 def _objections_to_seen(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> list[str]:
-    """Why models cannot be judged by those test records that none has seen, and what to do."""
+    """Why models cannot be judged on the test records that none has seen, and what to do."""
     challenger, *champion = compared
     if too_few([challenger]):
-        return [f"version {challenger} was trained on records that are for the test now: train again"]
+        return [f"version {challenger} was trained on records that are in the test part now: train again"]
     left = too_few(compared)
     if not left:
         return []
     sentence = (
-        f"of the test records that neither version {challenger} nor version {champion[0]} in production was trained "
-        f"on, directly or by others of their group or time, there are {'; '.join(left)}. The split has changed, so "
-        "that only records that come later can show which is better: load more, or replace production without proof "
-        "by `modelyard promote --force --reason TEXT`"
+        f"too many test records were in the training of version {challenger} or of version {champion[0]} in "
+        f"production, or belong to a group or time that was; of the others: {'; '.join(left)}. The split has changed, "
+        "so only records that come later can show which is better: load more, or replace production without proof by "
+        "`modelyard promote --force --reason TEXT`"
     )
     return [sentence]
 
 
 def _seen_by_best(compared: Sequence[int], too_few: Callable[[Sequence[int]], list[str]]) -> str:
-    """Why the best version cannot be compared with, as it has seen too many test records; empty: it can."""
+    """Why the best version cannot be compared, as it has seen too many test records; empty: it can."""
     left = too_few(compared)
-    return f"it was trained on test records, and of the others there are {left[0]}" if left else ""
+    return f"it was trained on test records, and of the others: {left[0]}" if left else ""
 
 
 def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:
     if unseen.all():
         return ()
     note = (
-        f"judged by {int(unseen.sum())} of the {len(unseen)} test records: the models that are compared were trained "
-        "on the others, or on records that stand together with them"
+        f"judged on {int(unseen.sum())} of the {len(unseen)} test records: the compared models were trained on the "
+        "others, or on records of the same group or time"
     )
     return (note,)
 
@@ -375,7 +375,7 @@ def _evidence(
     unseen: "NDArray[np.bool_]",
     clusters: "NDArray[np.intp] | None",
 ) -> "Evidence":
-    """What the models say of those test records that none of them has seen."""
+    """What the models say of the test records that none of them has seen."""
     from modelyard.models.evidence import Answers, Evidence
     from modelyard.models.fit import dummy_scores
     from modelyard.models.metrics import truth
@@ -407,7 +407,7 @@ def _agreement(
 ) -> "Agreement":
     """How far the compiled model is from the fitted one on the test part.
 
-    A fitted network is not loaded again for that, which would take its library: what it said of the test part was kept.
+    A fitted network is not loaded again for that, as this needs its library: what it said of the test part was kept.
     """
     from modelyard.models.compile import compare_scores
     from modelyard.models.kept_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
@@ -424,7 +424,7 @@ def _agreement(
 
 
 def _in_production(use_case: UseCase, platform: Platform, champion: int | None) -> "CompiledModel | None":
-    """The model in production, if there is one that can answer: what cannot must not keep better ones out for ever."""
+    """The model in production, if it can answer: one that cannot must not keep better ones out for ever."""
     from modelyard.steps.models import load_compiled
 
     if champion is None:
@@ -432,7 +432,7 @@ def _in_production(use_case: UseCase, platform: Platform, champion: int | None) 
     try:
         return load_compiled(platform, use_case.name, champion)
     except StepFailed as error:
-        LOGGER.warning("the version in production counts as none: %s", error)
+        LOGGER.warning("the version in production cannot be used, and counts as none: %s", error)
         return None
 
 
@@ -441,7 +441,7 @@ def _objections_to_contract(older: Contract | None, newer: Contract) -> list[str
 
 
 def _objections_to_profile(use_case: UseCase, platform: Platform, challenger: int, champion: int | None) -> list[str]:
-    """A sample's records say nothing of whether a model of real ones should go."""
+    """A sample's records do not say whether a model of real ones should be replaced."""
     if champion is None:
         return []
     theirs, ours = (

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Reference(NamedTuple):
-    """What models are compared with beside the version in production.
+    """What models are compared with besides the version in production.
 
     Attributes:
         version: Its number; None: there is none.
         model: The model.
-        notes: Why it is none that was better or earlier, a sentence each.
+        notes: Why versions that come before it in the order were passed over, a sentence each.
     """
 
     version: int | None = None
@@ -35,7 +35,7 @@ def find_reference(
         use_case: The use case.
         platform: The stores.
         contract: The model's. Versions whose clients it would break are passed over.
-        objection: Says why a version cannot be compared with for another reason; empty: it can.
+        objection: Says why a version cannot be compared for another reason; empty: it can.
     """
     there = {version.number for version in platform.registry.versions(use_case.name)}
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""On which side the records of a use case are: what they have in common, when they came about, and what follows."""
+"""Which part the records of a use case are in: their groups, their times, and what follows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -20,12 +20,12 @@ from modelyard.usecase import UseCase
 
 
 class Sides(NamedTuple):
-    """What the parts of a use case's records follow from beside each record itself.
+    """What the parts of a use case's records follow from, apart from each record itself.
 
     Attributes:
-        borders: Where the parts begin, of a split by time.
-        firsts: When the oldest record of each group came about, of a split by time and group.
-        given: The part that a source gives to each group, of those to which it gives one.
+        borders: Where the parts begin, in a split by time.
+        firsts: The time of the oldest record of each group, in a split by time and group.
+        given: The part that a source gives to a group, where it gives one.
     """
 
     borders: Borders | None = None
@@ -41,7 +41,7 @@ def sides_of(use_case: UseCase, pages: Iterator[pa.Table]) -> Sides:
         pages: The records.
 
     Raises:
-        ContractChanged: Records have no group or no time, or the source gives a group to two parts.
+        ContractChanged: Records have no group or no time, or the source puts a group into two parts.
     """
     newest: np.datetime64 | None = None
     firsts: dict[str, np.datetime64] = {}
@@ -56,7 +56,7 @@ def sides_of(use_case: UseCase, pages: Iterator[pa.Table]) -> Sides:
             if part and given.setdefault(group, part) != part:
                 raise ContractChanged(
                     f"{use_case.name}: the folders put {group!r} both into {given[group]} and into {part}: all of its "
-                    "pictures must be in one part"
+                    "pictures must be in the same part"
                 )
     borders = None if newest is None else borders_of(use_case.split, newest.astype("datetime64[us]").item())
     return Sides(borders, firsts, given)
@@ -81,14 +81,14 @@ def parts_of_records(use_case: UseCase, records: pa.Table, sides: Sides) -> NDAr
 
 
 def columns_of_split(use_case: UseCase) -> pa.Schema:
-    """The columns of a use case's tables that its split goes by beside the key."""
+    """The columns of a use case's tables that its split goes by, apart from the key."""
     names = use_case.contract().names if use_case.split.by_content else []
     columns = tables.arrow_columns(use_case.contract())
     return pa.schema([columns.field(name) for name in dict.fromkeys([*names, *use_case.split.columns])])
 
 
 def groups_of(use_case: UseCase, records: pa.Table) -> list[str] | None:
-    """What each record has in common with those that it stands together with; None: it stands alone.
+    """What each record has in common with the others of its group; None: there are no groups.
 
     Raises:
         ContractChanged: Some have no group.
@@ -104,10 +104,10 @@ def groups_of(use_case: UseCase, records: pa.Table) -> list[str] | None:
 
 
 def times_of(use_case: UseCase, records: pa.Table) -> Times | None:
-    """When each record came about, in UTC; None: the split is not by time.
+    """The time of each record, in UTC; None: the split is not by time.
 
     Raises:
-        ContractChanged: Of some, it is not known.
+        ContractChanged: Some have none.
     """
     name = use_case.split.time
     if name is None:
@@ -148,6 +148,6 @@ def _check_given(use_case: UseCase, name: str, records: pa.Table) -> None:
         return
     what = "load their files again" if use_case.key or use_case.has_pictures else "rename the use case, and load again"
     raise ContractChanged(
-        f"{missing} records of {use_case.name} have no {name}, by which it is split now: they were loaded before. "
-        f"Add the column, and {what}"
+        f"{missing} records of {use_case.name} have no {name}, which the split goes by now: they were loaded before. "
+        f"Add the column to their files, and {what}"
     )

@@ -186,7 +186,7 @@ class _Addition:
 
         Args:
             sha256: Hash of the source's content.
-            said: What a later file of a use case without a key is; None: nobody said so.
+            said: What a later file of a use case without a key is; None: no choice was made.
         """
         accepted = self._read - self._rejected
         added, revised, taken_as = self._merge(sha256, said) if self._merges else (accepted, 0, None)

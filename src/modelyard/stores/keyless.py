@@ -1,4 +1,4 @@
-"""How a later file of a use case without a key is merged: the whole of its records again, or other records.
+"""How a later file of a use case without a key is merged: the whole table again, or other records.
 
 Such records are known by what they hold. Two that hold the same are two records all the same, numbered `KEY`, `KEY-2`,
 `KEY-3`; whether an equal one of a later file is one of them or another one, only the file as a whole can show.
@@ -18,14 +18,14 @@ TakenAs = LaterFile | Literal["again"]
 # Above every batch's number.
 ALL_BATCHES = 2**62
 WHOLE = (
-    "%s holds all %d records that were there: it was taken for the whole of them again, and only what it has beyond "
-    'them was added. If it holds other records, load it again with --records other; records="other" in the use case '
-    "says so of every file"
+    "%s holds all %d records that were there: it was taken for the whole table again, and only records beyond them "
+    'were added. If it holds other records, load it again with --records other; records="other" in the use case '
+    "says so for every file"
 )
 OTHER = (
-    "%s holds %d of the %d records that were there, and not all: it was taken for other records, and all of its own "
-    "were added. If it is the whole of them again, load it again with --records whole, which adds only what it has "
-    'beyond them; records="whole" in the use case says so of every file'
+    "%s holds %d of the %d records that were there, and not all: it was taken for other records, and all of them "
+    "were added. If it brings the same records again, load it again with --records whole, which adds only those that "
+    'are not there; records="whole" in the use case says so for every file'
 )
 
 
@@ -61,13 +61,14 @@ class _Known(NamedTuple):
 def merge_contents(connection: Connection, file: Staged, said: LaterFile | None) -> tuple[int, TakenAs]:
     """Merges a file's records with those that are there, and says in the log what it was taken for and why.
 
-    A content that was loaded before brings its own records again, however it is read now. Else what was said counts.
-    When nothing was said, a file is the whole again if it holds every record that is there, as often as it is there.
+    Content that was loaded before brings its own records again, however it is read now. Otherwise an explicit choice
+    counts. Without one, a file is the whole table again if it holds every record that is there, as often as it is
+    there.
 
     Args:
         connection: In a transaction that no other load of the use case can come into.
         file: The records.
-        said: What the file is; None: nobody said so.
+        said: What the file is, as chosen explicitly; None: no choice was made.
 
     Returns:
         How many records were added, and what the file was taken for.
