@@ -26,10 +26,10 @@ LOANS = REPOSITORY / "data" / "loan_approval.csv"
 ROWS = 2500
 NOISE = 0.2
 ALLOWED = "allowed"
-WAIT_SECONDS = 300
+WAIT_SECONDS = 600
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 class Done(NamedTuple):
