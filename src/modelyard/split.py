@@ -92,8 +92,8 @@ def borders_of(split: Split, newest: datetime) -> Borders:
     if split.validation_from and split.test_from:
         return Borders(validation_from=moment(split.validation_from), test_from=moment(split.test_from))
     test, validation = str(split.test), str(split.validation)
-    test_from = _end(newest, test[-1]) - _lasting(test)
-    return Borders(validation_from=test_from - _lasting(validation), test_from=test_from)
+    test_from = _moved(_end(newest, test[-1]), -_lasting(test))
+    return Borders(validation_from=_moved(test_from, -_lasting(validation)), test_from=test_from)
 
 
 def parts_in_time(times: Times, borders: Borders, firsts: Times | None = None) -> NDArray[np.str_]:
@@ -230,7 +230,15 @@ def _parts_at(times: Times, borders: Borders) -> NDArray[np.str_]:
 def _end(newest: datetime, unit: str) -> datetime:
     """The end of the hour or the day of the newest record."""
     begin = newest.replace(minute=0, second=0, microsecond=0)
-    return begin + UNITS["h"] if unit == "h" else begin.replace(hour=0) + UNITS["d"]
+    return _moved(begin, UNITS["h"]) if unit == "h" else _moved(begin.replace(hour=0), UNITS["d"])
+
+
+def _moved(begin: datetime, by: timedelta) -> datetime:
+    """A moment so much later or earlier, as far as there are moments."""
+    try:
+        return begin + by
+    except OverflowError:
+        return datetime.max if by > timedelta() else datetime.min
 
 
 def _lasting(duration: str) -> timedelta:
