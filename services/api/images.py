@@ -102,11 +102,14 @@ class PictureReader:
 
     def _beside_in(self, form: Form) -> dict[str, Value]:
         """The same of a form."""
-        found = {name: text for name in self._contract.carried if (text := self._text(form, name))}
-        name = self._contract.time
-        if name in found and not is_time(text := found[name]):
-            raise self._unusable("datetime_parsing", f"{name} must be {TIME}, not {text[:SHOWN_CHARACTERS]!r}", name)
-        return dict(found)
+        found: dict[str, Value] = {}
+        for name in self._contract.carried:
+            if text := self._text(form, name):
+                if name == self._contract.time and not is_time(text):
+                    sentence = f"{name} must be {TIME}, not {text[:SHOWN_CHARACTERS]!r}"
+                    raise self._unusable("datetime_parsing", sentence, name)
+                found[name] = text
+        return found
 
     def _question(self, content: bytes, key: str | None, beside: Mapping[str, Value]) -> Question:
         name = self._feature.name

@@ -32,6 +32,8 @@ HASH_BYTES = 8
 WHOLE = 2**64
 # Of a record that is in no part.
 NO_PART = ""
+# Of all moments that there are.
+EARLIEST, LATEST = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31T23:59:59.999999")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 # A test part without groups is cut into as many blocks of time, if it lasts as long; else into the shortest ones.
 FEWEST_BLOCKS = 20
@@ -238,7 +240,7 @@ def _moved(begin: datetime, by: timedelta) -> datetime:
     try:
         return begin + by
     except OverflowError:
-        return datetime.max if by > timedelta() else datetime.min
+        return LATEST if by > timedelta() else EARLIEST
 
 
 def _lasting(duration: str) -> timedelta:

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from modelyard.authoring import columns
 from modelyard.authoring.declaration import declaration
 from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
 from modelyard.authoring.splits import has_copies
+from modelyard.sources import csv_file
 from modelyard.split import numbered
 from modelyard.usecase import Split, UseCase, find_use_case
 
 Row = dict[str, object]
-Columns = list[NDArray[np.intp]]
+Coded = list[NDArray[np.intp]]
 FIRST_DAY = datetime.fromisoformat("2026-01-01")
 
 
@@ -50,6 +52,18 @@ def test_a_column_that_comes_again_with_the_same_other_values_is_a_group(tmp_pat
     assert [feature.name for feature in use_case.features] == ["age", "amount"]
     assert any("all records of one are in one part" in sentence for sentence in assumptions(draft))
     assert "# 'Customer No.' comes again with the same other values" in declaration(draft, "orders.csv")
+
+
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_a_group_is_told_where_there_are_too_many_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: int
+) -> None:
+    monkeypatch.setattr(columns, "MOST_TEXTS", 50)
+    monkeypatch.setattr(columns, "SAMPLE_RECORDS", 200)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 4096)
+    made = orders(2000 // each, each)
+    rows = [made[number] for number in np.random.default_rng(1).permutation(len(made))]
+    assert proposed(tmp_path, rows)[1].split.by == ("customer_no" if each > 1 else None)
 
 
 def test_a_code_that_comes_again_with_other_values_is_none(tmp_path: Path) -> None:
@@ -113,7 +127,7 @@ def test_copies_are_told_and_stay_together(tmp_path: Path) -> None:
     assert not proposed(tmp_path, alone(600))[1].split.by_content
 
 
-def passengers() -> Columns:
+def passengers() -> Coded:
     drawn = np.random.default_rng(3)
     cabin = drawn.choice(4, 2201, p=[0.15, 0.13, 0.32, 0.40])
     male = drawn.random(2201) < np.array([0.55, 0.63, 0.72, 0.97])[cabin]
@@ -121,19 +135,19 @@ def passengers() -> Columns:
     return [numbered(column) for column in (cabin, male, adult)]
 
 
-def in_two_ways() -> Columns:
+def in_two_ways() -> Coded:
     cabin, male, adult = passengers()
     return [*(numbered(cabin == number) for number in range(4)), male, numbered(male == 0), adult]
 
 
-def of_one_mood() -> Columns:
+def of_one_mood() -> Coded:
     drawn = np.random.default_rng(4)
     mood = drawn.integers(0, 8, 2000)
     return [numbered(np.where(drawn.random(2000) < 0.9, mood, drawn.integers(0, 8, 2000))) for _ in range(6)]
 
 
 @pytest.mark.parametrize("make", [passengers, in_two_ways, of_one_mood])
-def test_where_values_are_few_equal_records_are_no_copies(make: Callable[[], Columns]) -> None:
+def test_where_values_are_few_equal_records_are_no_copies(make: Callable[[], Coded]) -> None:
     assert not has_copies(make())
 
 

@@ -147,9 +147,9 @@ def _group(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> Column | 
     others = {column.position: _codes(table, column) for column in (goal.column, *(each.column for each in proposals))}
     for proposal in proposals:
         column = proposal.column
-        if not _is_like_a_key(column):
-            continue
         groups = others[column.position]
+        if not (_is_like_a_key(column) and _comes_again(column, groups)):
+            continue
         same = [place for place, codes in others.items() if place != column.position and _is_same(groups, codes)]
         if len(same) >= SAME_COLUMNS:
             return column
@@ -157,12 +157,20 @@ def _group(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> Column | 
 
 
 def _is_like_a_key(column: Column) -> bool:
-    if column.missing or not column.all_counted or (column.is_number and not column.whole):
+    if column.missing or (column.is_number and not column.whole):
         return False
     name = column.name.rstrip(" .:#")
-    if not (ID_NAME.search(name) or OWNER_NAME.search(name)):
-        return False
-    return column.different >= FEWEST_GROUPS and column.records >= RECORDS_OF_A_GROUP * column.different
+    return bool(ID_NAME.search(name) or OWNER_NAME.search(name))
+
+
+def _comes_again(column: Column, groups: Codes) -> bool:
+    """Whether there are enough values, with enough records of each on average."""
+    if column.all_counted:
+        return column.different >= FEWEST_GROUPS and column.records >= RECORDS_OF_A_GROUP * column.different
+    # Too many to count: among some of the records there are as many equal pairs as their share of all pairs.
+    equal = _pairs(np.bincount(groups))
+    others = 2 * equal / len(groups) * (column.records - 1) / (len(groups) - 1)
+    return equal >= FEWEST_PAIRS and others >= RECORDS_OF_A_GROUP - 1
 
 
 def _is_same(groups: Codes, codes: Codes) -> bool:
