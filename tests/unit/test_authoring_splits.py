@@ -96,6 +96,18 @@ def test_a_column_of_times_is_what_the_split_goes_by(tmp_path: Path) -> None:
     assert any("the newest 19 days are for the test" in sentence for sentence in assumptions(draft))
 
 
+def test_a_few_records_without_group_or_time_hide_neither(tmp_path: Path) -> None:
+    rows = dated(orders(), "ordered_on", lambda place: place // 10)
+    for place, (name, text) in enumerate((("Customer No.", ""), ("ordered_on", ""), ("ordered_on", "9999-12-31"))):
+        rows[place] = rows[place] | {name: text}
+    draft, use_case = proposed(tmp_path, rows)
+    assert (use_case.split.by, use_case.split.time) == ("customer_no", "ordered_on")
+    assert (use_case.split.validation, use_case.split.test) == ("10d", "19d")
+    assert any("About 2 of 1000 records cannot be used" in sentence for sentence in doubts(draft, 0.05))
+    many = [row | ({"ordered_on": ""} if place % 30 == 0 else {}) for place, row in enumerate(rows)]
+    assert proposed(tmp_path, many)[1].split.time is None
+
+
 def test_of_two_columns_of_times_none_is_taken(tmp_path: Path) -> None:
     rows = dated(dated(alone(), "ordered_on", lambda place: place // 10), "sent_on", lambda place: place // 9)
     draft, use_case = proposed(tmp_path, rows)
