@@ -18,7 +18,7 @@ from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequ
 from services.api.flat import READABLE_BYTES, NotFlat
 from services.api.long_text import Shortened, beginning, read_text, shorten
 from services.api.questions import JSON, Question, check_is_json, is_json
-from services.api.records import LONGEST_KEY, RecordReader
+from services.api.records import LONGEST_KEY, SHOWN_CHARACTERS, TIME, RecordReader, is_time
 
 FORM = "multipart/form-data"
 # A form has one picture and perhaps a key: it ends at more.
@@ -69,8 +69,7 @@ class PictureReader:
             return self._question(self._content(record, body, texts[0]), key, self._beside(record))
         if content_type.partition(";")[0].strip().lower() == FORM:
             form = _form(body, content_type)
-            beside = [(name, self._text(form, name)) for name in self._contract.carried]
-            return self._question(self._file(form), self._key(form), {name: text for name, text in beside if text})
+            return self._question(self._file(form), self._key(form), self._beside_in(form))
         raise self._unusable("content_type", f"the body must be {FORM} with a file, or {JSON} with the file in base64")
 
     def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
@@ -100,6 +99,17 @@ class PictureReader:
     def _beside(self, record: dict[str, Value]) -> dict[str, Value]:
         """Group and time, as far as they came with a picture."""
         return {name: record[name] for name in self._contract.carried if name in record}
+
+    def _beside_in(self, form: Form) -> dict[str, Value]:
+        """The same of a form."""
+        found: dict[str, Value] = {}
+        for name in self._contract.carried:
+            if text := self._text(form, name):
+                if name == self._contract.time and not is_time(text):
+                    sentence = f"{name} must be {TIME}, not {text[:SHOWN_CHARACTERS]!r}"
+                    raise self._unusable("datetime_parsing", sentence, name)
+                found[name] = text
+        return found
 
     def _question(self, content: bytes, key: str | None, beside: Mapping[str, Value]) -> Question:
         name = self._feature.name

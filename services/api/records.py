@@ -1,7 +1,6 @@
 """How the body of a request becomes a record: checked by a type made from the contract once per model version."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticKnownError, from_json
 from typing_extensions import TypedDict
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Value
+from modelyard.usecase import moment
 from services.api.errors import Problem, UnusableRequest
 from services.api.flat import READABLE_BYTES, FlatObjects, NotFlat, without_depth
 
@@ -35,6 +35,8 @@ OTHER_BYTES = 128 * 1024
 MOST_PROBLEMS = 100
 SHOWN_CHARACTERS = 40
 SHOWN_NAME = 200
+# What a time must be, as the end of a sentence.
+TIME = "a date or time in ISO 8601, such as '2026-11-20' or '2026-11-20T10:30:00Z'"
 
 # A record, and what names it when something does.
 Named = tuple[dict[str, Value], str | None]
@@ -172,7 +174,7 @@ class RecordReader:
     def _expectation_beside(self, name: str) -> str:
         """What a field must be that is no feature."""
         if name == self._contract.time:
-            return "a date or time in ISO 8601, such as '2026-11-20' or '2026-11-20T10:30:00Z'"
+            return TIME
         return f"a whole number or a text of up to {LONGEST_KEY} characters"
 
     def _sentence_of_body(self, details: ErrorDetails, form: str) -> str:
@@ -310,12 +312,19 @@ def _time(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str) and len(value) <= LONGEST_KEY:
-        try:
-            datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise PydanticKnownError("datetime_parsing", {"error": "no date or time in ISO 8601"}) from None
+        if not is_time(value):
+            raise PydanticKnownError("datetime_parsing", {"error": "no date or time in ISO 8601"})
         return value
     raise PydanticKnownError("string_type")
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a date or time in ISO 8601, as it is read when records are loaded."""
+    try:
+        moment(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

@@ -32,6 +32,8 @@ HASH_BYTES = 8
 WHOLE = 2**64
 # The part of a record that is in none.
 NO_PART = ""
+# Of all moments that there are.
+EARLIEST, LATEST = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31T23:59:59.999999")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 # A test part without groups is cut into as many blocks of time, if it lasts as long; else into the shortest ones.
 FEWEST_BLOCKS = 20
@@ -92,8 +94,8 @@ def borders_of(split: Split, newest: datetime) -> Borders:
     if split.validation_from and split.test_from:
         return Borders(validation_from=moment(split.validation_from), test_from=moment(split.test_from))
     test, validation = str(split.test), str(split.validation)
-    test_from = _end(newest, test[-1]) - _lasting(test)
-    return Borders(validation_from=test_from - _lasting(validation), test_from=test_from)
+    test_from = _moved(_end(newest, test[-1]), -_lasting(test))
+    return Borders(validation_from=_moved(test_from, -_lasting(validation)), test_from=test_from)
 
 
 def parts_in_time(times: Times, borders: Borders, firsts: Times | None = None) -> NDArray[np.str_]:
@@ -230,7 +232,15 @@ def _parts_at(times: Times, borders: Borders) -> NDArray[np.str_]:
 def _end(newest: datetime, unit: str) -> datetime:
     """The end of the hour or the day of the newest record."""
     begin = newest.replace(minute=0, second=0, microsecond=0)
-    return begin + UNITS["h"] if unit == "h" else begin.replace(hour=0) + UNITS["d"]
+    return _moved(begin, UNITS["h"]) if unit == "h" else _moved(begin.replace(hour=0), UNITS["d"])
+
+
+def _moved(begin: datetime, by: timedelta) -> datetime:
+    """A moment so much later or earlier, as far as there are moments."""
+    try:
+        return begin + by
+    except OverflowError:
+        return LATEST if by > timedelta() else EARLIEST
 
 
 def _lasting(duration: str) -> timedelta:

@@ -198,7 +198,10 @@ def moment(text: str) -> datetime:
         ValueError: It is neither.
     """
     found = datetime.fromisoformat(text)
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    try:
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    except OverflowError:
+        raise ValueError(f"{text} is before or after all times that there are in UTC") from None
 
 
 def _share(given: float | str) -> float:

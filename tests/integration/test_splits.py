@@ -155,8 +155,9 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
     rows[3]["customer_id"] = " "
     rows[5]["ordered_on"] = ""
     rows[7]["ordered_on"] = "20.11.2026"
+    rows[9]["ordered_on"] = "9999-12-31"
     result = loaded(use_case, platform, tmp_path / "orders.csv", rows)
-    assert result.rows_rejected == 3
+    assert result.rows_rejected == 4
     with platform.raw.engine.connect() as connection:
         kept = connection.execute(text("select line, column_name, reason from rejected_records order by line"))
         assert [tuple(row) for row in kept] == [
@@ -167,6 +168,7 @@ def test_an_order_without_customer_or_time_is_set_aside(platform: Platform, tmp_
                 "ordered_on",
                 "'20.11.2026' is no date or time in ISO 8601, such as 2026-11-20 or 2026-11-20T10:30:00Z",
             ),
+            (11, "ordered_on", "'9999-12-31' is ten years ahead or more: when a record came about cannot be"),
         ]
     without = [{name: value for name, value in row.items() if name != "ordered_on"} for row in rows]
     with pytest.raises(BadInput, match="no column for ordered_on"):

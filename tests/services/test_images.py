@@ -20,6 +20,8 @@ from modelyard.contract import Contract, Seen
 from modelyard.local.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.pictures import read_picture, to_base64
+from services.api.errors import UnusableRequest
+from services.api.images import PictureReader
 from tests.painted import BAD, CONVERTED, SHAPE, encoded, photo, pixels, weather
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
@@ -183,6 +185,34 @@ def test_a_body_of_another_kind_gets_a_sentence(api: RunningApi, body: bytes, ki
 
 def test_the_file_may_have_any_field_name(api: RunningApi) -> None:
     assert send(api, encoded(photo()), name="file").status_code == 200
+
+
+def form_of(content: bytes, **fields: str) -> tuple[bytes, str]:
+    sent = httpx.Request("POST", "http://any", files={"photo": ("a.jpg", content)}, data=fields)
+    return sent.read(), sent.headers["content-type"]
+
+
+def test_group_and_time_are_kept_with_a_picture_and_a_time_is_one_in_a_form_as_in_json() -> None:
+    contract = weather_contract().model_copy(update={"group": "patient", "time": "taken_on"})
+    reader, content = PictureReader(contract), encoded(photo("warm", 1))
+    beside = {"patient": "P7", "taken_on": "2026-11-20T10:30:00+01:00"}
+    picture = {"photo": base64.b64encode(content).decode()}
+    for question in (
+        reader.read(*form_of(content, **beside)),
+        reader.read(json.dumps(picture | beside).encode(), "application/json"),
+    ):
+        assert {name: question.record[name] for name in beside} == beside
+    for time in ("yesterday", "9999-12-31T23:00:00-05:00"):
+        for body, kind in (
+            form_of(content, taken_on=time),
+            (json.dumps(picture | {"taken_on": time}).encode(), "application/json"),
+        ):
+            with pytest.raises(UnusableRequest) as caught:
+                reader.read(body, kind)
+            [problem] = caught.value.problems
+            assert problem["loc"] == ["body", "taken_on"]
+            assert problem["msg"].startswith("taken_on must be a date or time in ISO 8601, such as '2026-11-20'")
+            assert problem["msg"].endswith(f"not {time!r}")
 
 
 def test_curl_sends_a_file(api: RunningApi, tmp_path: Any) -> None:

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from modelyard.authoring import columns
 from modelyard.authoring.declaration import declaration
 from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
 from modelyard.authoring.splits import has_copies
+from modelyard.sources import csv_file
 from modelyard.split import numbered
 from modelyard.usecase import Split, UseCase, find_use_case
 
 Row = dict[str, object]
-Columns = list[NDArray[np.intp]]
+Coded = list[NDArray[np.intp]]
 FIRST_DAY = datetime.fromisoformat("2026-01-01")
 
 
@@ -52,6 +54,18 @@ def test_a_column_that_comes_again_with_the_same_other_values_is_a_group(tmp_pat
     assert "# 'Customer No.' repeats with the same values in other columns" in declaration(draft, "orders.csv")
 
 
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_a_group_is_told_where_there_are_too_many_to_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: int
+) -> None:
+    monkeypatch.setattr(columns, "MOST_TEXTS", 50)
+    monkeypatch.setattr(columns, "SAMPLE_RECORDS", 200)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 4096)
+    made = orders(2000 // each, each)
+    rows = [made[number] for number in np.random.default_rng(1).permutation(len(made))]
+    assert proposed(tmp_path, rows)[1].split.by == ("customer_no" if each > 1 else None)
+
+
 def test_a_code_that_comes_again_with_other_values_is_none(tmp_path: Path) -> None:
     rows = orders()
     numbers = np.random.default_rng(1).permutation(len(rows))
@@ -80,6 +94,18 @@ def test_a_column_of_times_is_what_the_split_goes_by(tmp_path: Path) -> None:
     draft, use_case = proposed(tmp_path, dated(alone(), "Ordered on", lambda place: place // 10))
     assert use_case.split == Split(time="ordered_on", validation="10d", test="19d")
     assert any("the newest 19 days are for the test" in sentence for sentence in assumptions(draft))
+
+
+def test_a_few_records_without_group_or_time_hide_neither(tmp_path: Path) -> None:
+    rows = dated(orders(), "ordered_on", lambda place: place // 10)
+    for place, (name, text) in enumerate((("Customer No.", ""), ("ordered_on", ""), ("ordered_on", "9999-12-31"))):
+        rows[place] = rows[place] | {name: text}
+    draft, use_case = proposed(tmp_path, rows)
+    assert (use_case.split.by, use_case.split.time) == ("customer_no", "ordered_on")
+    assert (use_case.split.validation, use_case.split.test) == ("10d", "19d")
+    assert any("About 2 of 1000 records cannot be used" in sentence for sentence in doubts(draft, 0.05))
+    many = [row | ({"ordered_on": ""} if place % 30 == 0 else {}) for place, row in enumerate(rows)]
+    assert proposed(tmp_path, many)[1].split.time is None
 
 
 def test_of_two_columns_of_times_none_is_taken(tmp_path: Path) -> None:
@@ -113,7 +139,7 @@ def test_copies_are_told_and_stay_together(tmp_path: Path) -> None:
     assert not proposed(tmp_path, alone(600))[1].split.by_content
 
 
-def passengers() -> Columns:
+def passengers() -> Coded:
     drawn = np.random.default_rng(3)
     cabin = drawn.choice(4, 2201, p=[0.15, 0.13, 0.32, 0.40])
     male = drawn.random(2201) < np.array([0.55, 0.63, 0.72, 0.97])[cabin]
@@ -121,19 +147,19 @@ def passengers() -> Columns:
     return [numbered(column) for column in (cabin, male, adult)]
 
 
-def in_two_ways() -> Columns:
+def in_two_ways() -> Coded:
     cabin, male, adult = passengers()
     return [*(numbered(cabin == number) for number in range(4)), male, numbered(male == 0), adult]
 
 
-def of_one_mood() -> Columns:
+def of_one_mood() -> Coded:
     drawn = np.random.default_rng(4)
     mood = drawn.integers(0, 8, 2000)
     return [numbered(np.where(drawn.random(2000) < 0.9, mood, drawn.integers(0, 8, 2000))) for _ in range(6)]
 
 
 @pytest.mark.parametrize("make", [passengers, in_two_ways, of_one_mood])
-def test_where_values_are_few_equal_records_are_no_copies(make: Callable[[], Columns]) -> None:
+def test_where_values_are_few_equal_records_are_no_copies(make: Callable[[], Coded]) -> None:
     assert not has_copies(make())
 
 

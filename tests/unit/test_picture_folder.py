@@ -116,7 +116,9 @@ def test_what_is_no_such_folder_is_named(tmp_path: Path, name: str, problem: str
 
 def test_the_path_says_whose_a_picture_is(tmp_path: Path) -> None:
     (tmp_path / "warm").mkdir()
-    for number, name in enumerate(("P1_2026-03-01.png", "P2_2026-03-02.png", "nobody.png", "P3_2026-13-01.png")):
+    for number, name in enumerate(
+        ("P1_2026-03-01.png", "P2_2026-03-02.png", "nobody.png", "P3_2026-13-01.png", "P4_9999-12-31.png")
+    ):
         (tmp_path / "warm" / name).write_bytes(encoded(photo(seed=number)))
     split = Split(
         by="patient",
@@ -133,6 +135,7 @@ def test_the_path_says_whose_a_picture_is(tmp_path: Path) -> None:
     ]
     assert [each.reason.split(": ")[0] for each in records.rejected] == [
         "warm/P3_2026-13-01.png has '2026-13-01' in its path, which is no date or time in ISO 8601",
+        "warm/P4_9999-12-31.png has '9999-12-31' in its path, which is ten years ahead or more",
         "warm/nobody.png has no patient in its path",
     ]
 

@@ -1,5 +1,7 @@
 """On which side pictures are whose folder says a part, and which stand together."""
 
+from datetime import UTC, datetime, timedelta
+
 import pyarrow as pa
 import pytest
 
@@ -37,3 +39,13 @@ def test_a_patient_in_the_folders_of_two_parts_is_an_error() -> None:
     page = pictures("test/warm/P1_1.png", "train/warm/P1_2.png")
     with pytest.raises(ContractChanged, match="the folders put 'P1' both into test and into train"):
         sides_of(by_patient(), iter([page]))
+
+
+def test_a_newest_record_of_the_future_is_said_where_the_borders_follow_it(caplog: pytest.LogCaptureFixture) -> None:
+    split = Split(time="taken_on", validation="10d", test="10d", path="(?P<taken_on>[0-9-]+)_")
+    rolling = weather().model_copy(update={"split": split})
+    today = datetime.now(UTC).replace(tzinfo=None)
+    for ahead, said in ((timedelta(), False), (timedelta(days=300), True)):
+        moments = pa.array([today + ahead, today - timedelta(days=9)], pa.timestamp("us"))
+        sides_of(rolling, iter([pictures("a/1_", "a/2_").append_column("taken_on", moments)]))
+        assert ("which is in the future: the test part is counted back from there" in caplog.text) is said

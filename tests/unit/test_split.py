@@ -103,6 +103,16 @@ def test_borders_that_roll_are_counted_back_from_the_end_of_the_newest_day(
     assert borders.validation_from == borders.test_from - timedelta(days=1)
 
 
+def test_borders_are_never_beyond_all_times() -> None:
+    last = borders_of(ROLLING, datetime.fromisoformat("9999-12-31T23:59"))
+    assert last.test_from == datetime.fromisoformat("9999-12-11T23:59:59.999999")
+    first = borders_of(ROLLING, datetime.fromisoformat("0001-01-25"))
+    assert (first.validation_from, first.test_from) == (
+        datetime.fromisoformat("0001-01-01"),
+        datetime.fromisoformat("0001-01-06"),
+    )
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_with_borders_that_roll_records_move_one_way(grouped: bool) -> None:
     drawn = np.random.default_rng(0)

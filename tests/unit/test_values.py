@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.contract import Feature, FeatureType, Target
-from modelyard.sources.values import Values, booleans, integers, numbers, reading_of
+from modelyard.sources.values import Values, booleans, integers, numbers, reading_of, times
 
 
 def cells(*texts: str | None) -> pa.StringArray:
@@ -123,6 +123,13 @@ def test_a_target_is_read_as_its_labels_are() -> None:
 def test_a_category_is_text_whatever_it_looks_like() -> None:
     category = Feature(name="c", type=FeatureType.CATEGORY)
     assert read(reading_of(category).read(cells("NA", " x y ", "", "1", "  "))) == (["NA", "x y", None, "1", None], [])
+
+
+@pytest.mark.parametrize("beyond", ["0001-01-01T00:00+02:00", "9999-12-31T23:00-05:00"])
+def test_times_of_all_zones_are_in_utc_and_one_that_is_none_there_is_no_time(beyond: str) -> None:
+    found = times(cells("2026-11-20", "2026-11-20T10:30+02:00", beyond, ""))
+    assert [str(value) for value in found.values] == ["2026-11-20 00:00:00", "2026-11-20 08:30:00", "None", "None"]
+    assert found.unreadable.tolist() == [2]
 
 
 @pytest.mark.parametrize(

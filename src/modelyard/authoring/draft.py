@@ -146,7 +146,7 @@ def draft_of(question: Question) -> Draft:
     if not any(proposal.type for proposal in proposals):
         reasons = "; ".join(f"{proposal.column.name!r} {proposal.why_not}" for proposal in proposals)
         raise BadInput(f"{question.source} has no column to predict from: {reasons or 'there is no other column'}")
-    found = together(table, goal, key, proposals)
+    found = together(table, goal, key, proposals, question.allowed_bad_share)
     proposals = [_unless_the_group(proposal, found) for proposal in proposals]
     if not any(proposal.type for proposal in proposals):
         raise BadInput(
@@ -337,6 +337,7 @@ def _doubts_of_records(draft: Draft, allowed_bad_share: float) -> list[str]:
     table, goal = draft.table, draft.goal
     aside = table.rejected + goal.column.missing + sum(goal.column.texts[label] for label in goal.left_out)
     aside += sum(proposal.column.strays for proposal in draft.features if proposal.column.is_number)
+    aside += sum(column.missing for column in (draft.together.group, draft.together.time) if column)
     if draft.key:
         aside += draft.key.records - draft.key.different
     if not aside:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modelyard.authoring.columns import Column, Table
 from modelyard.authoring.features import ID_NAME, Proposal
 from modelyard.authoring.target import Goal
-from modelyard.sources.values import times
+from modelyard.sources.values import far_ahead, times
 from modelyard.split import borders_of, numbered, parts_in_time
 from modelyard.usecase import PARTS, Split
 
@@ -69,7 +69,9 @@ class Together:
     doubts: tuple[str, ...] = ()
 
 
-def together(table: Table, goal: Goal, key: Column | None, proposals: Sequence[Proposal]) -> Together:
+def together(
+    table: Table, goal: Goal, key: Column | None, proposals: Sequence[Proposal], allowed_bad_share: float
+) -> Together:
     """Looks for groups, times and copies.
 
     Args:
@@ -77,11 +79,14 @@ def together(table: Table, goal: Goal, key: Column | None, proposals: Sequence[P
         goal: What is predicted.
         key: The column that identifies a record.
         proposals: What the other columns would become.
+        allowed_bad_share: With a larger share of records without group or time, nothing would be loaded.
     """
-    group = _group(table, goal, proposals)
+    # Half of what a load allows: other records may be bad, too.
+    spared = allowed_bad_share / 2
+    group = _group(table, goal, proposals, spared)
     features = [_codes(table, each.column) for each in proposals if each.type and each.column is not group]
     copies = group is None and has_copies(features)
-    dated = [each.column for each in proposals if each.column is not key and _is_time(table, each.column)]
+    dated = [each.column for each in proposals if each.column is not key and _is_time(table, each.column, spared)]
     if len(dated) > 1:
         names = ", ".join(repr(column.name) for column in dated)
         doubt = f"{names} hold times: if one of them is the time of the record, split by it (`Split(time=…)`)."
@@ -142,27 +147,36 @@ def _chance(codes: Codes) -> float:
     return _pairs(np.bincount(codes)) / max(_pairs(np.array([len(codes)])), 1)
 
 
-def _group(table: Table, goal: Goal, proposals: Sequence[Proposal]) -> Column | None:
+def _group(table: Table, goal: Goal, proposals: Sequence[Proposal], spared: float) -> Column | None:
     """The column that names to whom a record belongs: like a key, but it repeats with the same values in others."""
     others = {column.position: _codes(table, column) for column in (goal.column, *(each.column for each in proposals))}
     for proposal in proposals:
         column = proposal.column
-        if not _is_like_a_key(column):
+        given = _cells(table, column).is_valid().to_numpy(zero_copy_only=False)
+        groups = others[column.position][given]
+        if not (_is_like_a_key(column, spared) and _comes_again(column, groups)):
             continue
-        groups = others[column.position]
-        same = [place for place, codes in others.items() if place != column.position and _is_same(groups, codes)]
+        same = [place for place, codes in others.items() if place != column.position and _is_same(groups, codes[given])]
         if len(same) >= SAME_COLUMNS:
             return column
     return None
 
 
-def _is_like_a_key(column: Column) -> bool:
-    if column.missing or not column.all_counted or (column.is_number and not column.whole):
+def _is_like_a_key(column: Column, spared: float) -> bool:
+    if column.missing > spared * column.records or (column.is_number and not column.whole):
         return False
     name = column.name.rstrip(" .:#")
-    if not (ID_NAME.search(name) or OWNER_NAME.search(name)):
-        return False
-    return column.different >= FEWEST_GROUPS and column.records >= RECORDS_OF_A_GROUP * column.different
+    return bool(ID_NAME.search(name) or OWNER_NAME.search(name))
+
+
+def _comes_again(column: Column, groups: Codes) -> bool:
+    """Whether there are enough values, with enough records of each on average."""
+    if column.all_counted:
+        return column.different >= FEWEST_GROUPS and column.given >= RECORDS_OF_A_GROUP * column.different
+    # Too many to count: among some of the records there are as many equal pairs as their share of all pairs.
+    equal = _pairs(np.bincount(groups))
+    others = 2 * equal / len(groups) * (column.given - 1) / (len(groups) - 1)
+    return equal >= FEWEST_PAIRS and others >= RECORDS_OF_A_GROUP - 1
 
 
 def _is_same(groups: Codes, codes: Codes) -> bool:
@@ -173,17 +187,17 @@ def _is_same(groups: Codes, codes: Codes) -> bool:
     return within > 0 and chance < 1 and (both / within - chance) / (1 - chance) >= SAME
 
 
-def _is_time(table: Table, column: Column) -> bool:
-    if column.missing or column.is_number or BIRTH_NAME.search(column.name):
+def _is_time(table: Table, column: Column, spared: float) -> bool:
+    if column.missing > spared * column.records or column.is_number or BIRTH_NAME.search(column.name):
         return False
-    read = times(_cells(table, column))
-    days = np.unique(_as_times(read.values).astype("datetime64[D]"))
-    return not len(read.unreadable) and len(days) >= FEWEST_DAYS
+    moments = _times(table, column)
+    known = ~np.isnat(moments)
+    return bool((~known).mean() <= spared) and len(np.unique(moments[known].astype("datetime64[D]"))) >= FEWEST_DAYS
 
 
 def _lasting(moments: NDArray[np.datetime64]) -> tuple[str, str]:
     """How long validation and test must last to have their shares of the records, in days."""
-    in_order = np.sort(moments)
+    in_order = np.sort(moments[~np.isnat(moments)])
     end = in_order[-1]
     begins = [in_order[int(len(in_order) * (1 - share))] for share in (VALIDATION_SHARE + TEST_SHARE, TEST_SHARE)]
     both, test = (max(1, math.ceil((end - begin) / np.timedelta64(1, "D"))) for begin in begins)
@@ -194,7 +208,9 @@ def _is_enough(
     table: Table, column: Column, lasting: tuple[str, str], group: Column | None, features: Sequence[Codes]
 ) -> bool:
     moments = _times(table, column)
-    groups = _codes(table, group) if group else numbered(np.sum(_hashed(features), axis=0))
+    known = ~np.isnat(moments)
+    moments, groups = moments[known], _codes(table, group) if group else numbered(np.sum(_hashed(features), axis=0))
+    groups = groups[known]
     firsts = np.full(groups.max() + 1, moments.max())
     np.minimum.at(firsts, groups, moments)
     split = Split(time="time", validation=lasting[0], test=lasting[1])
@@ -211,11 +227,11 @@ def _codes(table: Table, column: Column) -> Codes:
 
 
 def _times(table: Table, column: Column) -> NDArray[np.datetime64]:
-    return _as_times(times(_cells(table, column)).values)
-
-
-def _as_times(values: pa.Array) -> NDArray[np.datetime64]:
-    return np.asarray(values.drop_null().to_numpy(zero_copy_only=False), dtype="datetime64[us]")
+    """When each record came about; not a time where that cannot be told, and it would be set aside."""
+    values = times(_cells(table, column)).values
+    moments = np.array(values.to_numpy(zero_copy_only=False), dtype="datetime64[us]")
+    moments[far_ahead(values)] = np.datetime64("NaT")
+    return moments
 
 
 def _hashed(columns: Sequence[Codes]) -> list[NDArray[np.uint64]]:

@@ -22,6 +22,7 @@ from modelyard.sources.files import explained
 from modelyard.sources.local_files import HIDDEN, Entry, list_files
 from modelyard.sources.places import Place
 from modelyard.sources.reach import ANYWHERE, Reach
+from modelyard.sources.values import FAR_AHEAD, far_ahead
 from modelyard.usecase import UseCase, moment
 
 # Files that are read at the same time, and in a row.
@@ -199,9 +200,12 @@ class _PictureReader:
         if name != self._split.time:
             return text
         try:
-            return moment(text)
+            found_at = moment(text)
         except ValueError:
             raise UnusablePicture(f"has {text!r} in its path, which is no date or time in ISO 8601") from None
+        if len(far_ahead(pa.array([found_at], pa.timestamp("us")))):
+            raise UnusablePicture(f"has {text!r} in its path, which {FAR_AHEAD}")
+        return found_at
 
     def _repeated(self, sha256: str, file: Entry) -> str:
         first = self._known.setdefault(sha256, file.path)

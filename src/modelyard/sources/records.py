@@ -12,7 +12,7 @@ from modelyard.contract import Feature, Target
 from modelyard.frames import MISSING, Violation, frame_of, schema_of, violations
 from modelyard.records import Records, Rejection
 from modelyard.sources.csv_file import Cells, CsvFile
-from modelyard.sources.values import TEXTS, TIMES, Values, reading_of
+from modelyard.sources.values import FAR_AHEAD, TEXTS, TIMES, Reading, Values, far_ahead, reading_of
 from modelyard.usecase import UseCase
 
 # A key is part of an index, and an entry of an index has its limits.
@@ -77,11 +77,8 @@ class _RecordReader:
             for violation in disallowed[name]:
                 found.setdefault(violation.row, (name, violation.reason))
         for name, reading in self._needed.items():
-            needed = reading.read(cells.columns[name])
-            for position in needed.unreadable.tolist():
-                found.setdefault(position, (name, reading.complaint))
-            for position in np.flatnonzero(needed.values.is_null().to_numpy(zero_copy_only=False)).tolist():
-                found.setdefault(position, (name, MISSING))
+            for position, problem in _problems_of_split(reading, cells.columns[name]):
+                found.setdefault(position, (name, problem))
         return found
 
     def _rejection(self, cells: Cells, position: int, field: str, reason: str) -> Rejection:
@@ -111,6 +108,16 @@ def _as_text(column: pa.Array) -> pa.StringArray:
         # The bits of a number: how decimals are written can change. Adding zero makes -0 the same as 0.
         column = pc.add(column, 0.0).view(pa.int64())
     return pc.cast(column, pa.string())
+
+
+def _problems_of_split(reading: Reading, cells: pa.StringArray) -> Iterator[tuple[int, str]]:
+    """Where a record cannot be told to be on a side, with the reason."""
+    needed = reading.read(cells)
+    yield from ((position, reading.complaint) for position in needed.unreadable.tolist())
+    missing = np.flatnonzero(needed.values.is_null().to_numpy(zero_copy_only=False))
+    yield from ((position, MISSING) for position in missing.tolist())
+    if reading is TIMES:
+        yield from ((position, FAR_AHEAD) for position in far_ahead(needed.values).tolist())
 
 
 def _key_problems(keys: pa.StringArray, field: str) -> Problems:

@@ -5,7 +5,7 @@ Whole columns are cast at once; only a column with cells that do not cast is loo
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,9 @@ BOOLEANS = {
 # Of more digits, neither float64 nor JSON tell all whole numbers apart.
 INTEGER_DIGITS = 15
 INTEGER_LIMIT = 10**INTEGER_DIGITS - 1
+# So far that no clock is that wrong, and no zone: a time in the years 2062 or 9999.
+FARTHEST_AHEAD = timedelta(days=3652)
+FAR_AHEAD = "is ten years ahead or more: when a record came about cannot be"
 
 
 class Values(NamedTuple):
@@ -137,6 +140,12 @@ def times(cells: pa.StringArray) -> Values:
     except pa.ArrowInvalid:
         read = pa.array([_moment_or_none(cell) for cell in tidied.to_pylist()], pa.timestamp("us"))
         return Values(read, _positions(pc.and_(tidied.is_valid(), read.is_null())))
+
+
+def far_ahead(moments: pa.Array) -> NDArray[np.intp]:
+    """The positions of the times at which no record can have come about: a slip of the pen, or a word for never."""
+    latest = datetime.now(UTC).replace(tzinfo=None) + FARTHEST_AHEAD
+    return _positions(pc.fill_null(pc.greater(moments, pa.scalar(latest, moments.type)), False))
 
 
 def _moment_or_none(cell: str | None) -> datetime | None:

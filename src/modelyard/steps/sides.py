@@ -1,6 +1,8 @@
 """Which part the records of a use case are in: their groups, their times, and what follows."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,6 +19,11 @@ from modelyard.split import Borders, Times, borders_of, parts_in_time, parts_of
 from modelyard.stores import tables
 from modelyard.stores.clean import CleanStore
 from modelyard.usecase import UseCase
+
+LOGGER = logging.getLogger(__name__)
+
+# A time without a zone may be that of any.
+ALL_ZONES = timedelta(hours=14)
 
 
 class Sides(NamedTuple):
@@ -58,8 +65,18 @@ def sides_of(use_case: UseCase, pages: Iterator[pa.Table]) -> Sides:
                     f"{use_case.name}: the folders put {group!r} both into {given[group]} and into {part}: all of its "
                     "pictures must be in the same part"
                 )
-    borders = None if newest is None else borders_of(use_case.split, newest.astype("datetime64[us]").item())
-    return Sides(borders, firsts, given)
+    return Sides(None if newest is None else _borders(use_case, newest.astype("datetime64[us]").item()), firsts, given)
+
+
+def _borders(use_case: UseCase, newest: datetime) -> Borders:
+    if use_case.split.is_rolling and newest > datetime.now(UTC).replace(tzinfo=None) + ALL_ZONES:
+        LOGGER.warning(
+            "the newest record of %s is of %s, which is in the future: the test part is counted back from there. If "
+            "that is wrong, correct it and load it again",
+            use_case.name,
+            newest.isoformat(" "),
+        )
+    return borders_of(use_case.split, newest)
 
 
 def parts_of_records(use_case: UseCase, records: pa.Table, sides: Sides) -> NDArray[np.str_]:

@@ -9,7 +9,13 @@ known as (
     select
         split_part(record_key, '-', 1) as content,
         count(*) filter (where batch_id <= :until or batch_id = any(:batches)) as records,
-        max(coalesce(substring(record_key from '-([0-9]{{1,18}})$')::bigint, 1)) as last
+        -- The expression is dear, and most keys have no number.
+        max(
+            case
+                when record_key like '%-%' then coalesce(substring(record_key from '-([0-9]{{1,18}})$')::bigint, 1)
+                else 1
+            end
+        ) as last
     from {table}
     where revision = 1
     group by 1
