@@ -167,21 +167,7 @@ def promote(
     judgement = judged.judgement
     verdict, reasons = _decide(use_case, judgement, unattended=unattended, force_reason=force_reason)
     _carry_out(use_case, platform, challenger, verdict)
-    promoted = verdict in (Verdict.PROMOTED, Verdict.FORCED)
-    result = PromoteResult(
-        version=challenger,
-        verdict=verdict,
-        reasons=tuple(reasons),
-        in_production=challenger if promoted else champion,
-        previous_version=champion,
-        metrics=judgement.metrics,
-        baseline=judgement.baseline,
-        champion=judgement.champion,
-        reference_version=judged.reference.version,
-        reference=judgement.reference,
-        notes=judged.notes,
-        findings=judged.findings,
-    )
+    result = _result(judged, verdict, reasons, challenger, champion)
     _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
     platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
     return result
@@ -489,6 +475,26 @@ def _decide(
     if force_reason is None:
         return Verdict.REFUSED, list(judgement.reasons)
     return Verdict.FORCED, [f"forced: {force_reason}", *judgement.reasons]
+
+
+def _result(
+    judged: Judged, verdict: Verdict, reasons: Sequence[str], challenger: int, champion: int | None
+) -> PromoteResult:
+    judgement = judged.judgement
+    return PromoteResult(
+        version=challenger,
+        verdict=verdict,
+        reasons=tuple(reasons),
+        in_production=challenger if verdict in (Verdict.PROMOTED, Verdict.FORCED) else champion,
+        previous_version=champion,
+        metrics=judgement.metrics,
+        baseline=judgement.baseline,
+        champion=judgement.champion,
+        reference_version=judged.reference.version,
+        reference=judgement.reference,
+        notes=judged.notes,
+        findings=judged.findings,
+    )
 
 
 def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers: dict[str, Any]) -> None:
