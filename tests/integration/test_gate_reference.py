@@ -58,11 +58,15 @@ def test_what_is_as_bad_as_production_is_refused_beside_the_best_version(
 
 
 @pytest.mark.long
-def test_the_best_version_is_not_pruned(use_case: UseCase, platform: Platform, records: Path) -> None:
+def test_the_best_version_is_not_pruned_even_where_it_does_not_fit_now(
+    use_case: UseCase, platform: Platform, records: Path
+) -> None:
     loop(use_case, platform, records)
     for place in range(3):
         force(with_stump(use_case, min_samples_leaf=place + 1), platform, records, f"run {place}")
-    assert prune(use_case, connected_with(platform, keep_versions=1)).versions == (2,)
+    keeping_one = connected_with(platform, keep_versions=1)
+    assert prune(narrowed(use_case), keeping_one).versions == (2,)
+    assert prune(use_case, keeping_one).versions == ()
     assert {version.number for version in platform.registry.versions(use_case.name)} == {1, 3, 4}
 
 

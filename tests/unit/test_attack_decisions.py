@@ -71,6 +71,16 @@ def test_a_first_model_that_calls_everybody_positive_is_refused() -> None:
     assert reason.startswith("it decides no better than giving every record the same class: f1")
 
 
+@pytest.mark.parametrize("decision_metric", ["f1", "balanced_accuracy"])
+def test_a_first_model_that_calls_nobody_positive_is_refused_however_few_are(decision_metric: str) -> None:
+    truth = (np.arange(1000) % 50 == 0).astype(np.intp)
+    aim = Objective.of(LOANS.kind, LOANS.target, decision_metric=decision_metric)
+    probability = probabilities(1, distance=2.5, truth=truth)
+    model = Answers(LOANS.model_copy(update={"threshold": 1}), np.column_stack([1 - probability, probability]))
+    [reason] = judged(replace(evidence(model, truth=truth), objective=aim)).reasons
+    assert reason.startswith(f"it decides no better than who tells every record the same class: {decision_metric}")
+
+
 @pytest.mark.parametrize("with_champion", [True, False])
 def test_squeezed_probabilities_are_refused(with_champion: bool) -> None:
     squeezed = 0.5 + 0.001 * probabilities(1)

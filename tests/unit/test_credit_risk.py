@@ -7,15 +7,21 @@ import pandas as pd
 import pytest
 
 from data.make_credit_risk import credit_records
+from modelyard.frames import frame_of
 from modelyard.models.derive import derived_features
+from modelyard.models.fit import fit
 from modelyard.models.tabular import make_pipeline
 from modelyard.records import Records
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
-from modelyard.usecase import find_use_case
+from modelyard.split import parts_of
+from modelyard.steps.compare import best_of
+from modelyard.usecase import PARTS, find_use_case
 
 USE_CASE = find_use_case("credit_risk")
+CONTRACT = USE_CASE.contract()
+SAMPLE = Path(__file__).parents[2] / "data" / "credit_risk.csv"
 HEADER = [
     "SeriousDlqin2yrs", "RevolvingUtilizationOfUnsecuredLines", "age", "NumberOfTime30-59DaysPastDueNotWorse",
     "DebtRatio", "MonthlyIncome", "NumberOfOpenCreditLinesAndLoans", "NumberOfTimes90DaysLate",
@@ -102,3 +108,23 @@ def test_their_five_sources_are_dropped_and_missing_values_become_the_mean() -> 
 
 def test_no_scaler_stands_before_the_trees() -> None:
     assert [candidate.scale for candidate in USE_CASE.candidates] == [False, False]
+
+
+@pytest.mark.long
+def test_the_candidate_of_all_borrowers_is_chosen_and_says_the_share_that_gets_into_trouble() -> None:
+    with opened(str(SAMPLE)) as content:
+        read_frames = [frame_of(each.accepted, CONTRACT) for each in read_records(CsvFile(content, USE_CASE), USE_CASE)]
+    borrowers = pd.concat(read_frames)
+    labels = parts_of(borrowers.index.tolist(), USE_CASE.split)
+    train, validation, test = (borrowers[labels == part] for part in PARTS)
+    undersampled, of_all = (fit(USE_CASE, each, train, validation, test) for each in USE_CASE.candidates)
+    assert best_of(USE_CASE.objective.metric, [undersampled, of_all]) is of_all
+    assert of_all.validation["log_loss"] < undersampled.validation["log_loss"]
+    assert of_all.validation["average_precision"] > undersampled.validation["average_precision"]
+    for fitted in (undersampled, of_all):
+        assert fitted.test_scores[:, 1].mean() == pytest.approx(test[CONTRACT.target.name].mean(), abs=0.015)
+        assert fitted.test["brier_score"] < fitted.baseline["brier_score"]
+
+
+def test_the_average_precision_chooses() -> None:
+    assert USE_CASE.objective.watched == ("average_precision", "log_loss", "f1")

@@ -96,6 +96,12 @@ def test_too_few_test_records_are_an_objection() -> None:
     assert objections_to_data(GATE, regression, TRUTH, TRUTH[:20]) == []
 
 
+def test_a_value_that_is_the_same_in_every_test_record_is_an_objection() -> None:
+    regression = CONTRACT.model_copy(update={"kind": TaskKind.REGRESSION, "target": Target(name="y")})
+    [sentence] = objections_to_data(GATE, regression, TRUTH, np.full(100, 2.5))
+    assert sentence.startswith("the target is 2.5 in every test record")
+
+
 @pytest.mark.parametrize("former", ["champion_margin", "resamples"])
 def test_a_former_setting_is_a_sentence(former: str) -> None:
     with pytest.raises(ValidationError, match=f"{former} is no longer a setting of Gate: .*margin|take it out"):

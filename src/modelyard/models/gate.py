@@ -114,10 +114,16 @@ def objections_to_data(
     if count < gate.minimum_test_records:
         found.append(f"too few test {units}: {count}, and at least {gate.minimum_test_records} are needed")
     if not contract.kind.is_classification:
-        return found
+        return found + _objections_to_values(test)
     for part, target in (("training", train), ("test", test)):
         found += _objections_to_classes(contract, part, set(target.tolist()))
     return found + _rare_classes(gate, contract, _count_classes(test, clusters), units)
+
+
+def _objections_to_values(test: NDArray[Any]) -> list[str]:
+    if not len(test) or np.ptp(test) > 0:
+        return []
+    return [f"the target is {test[0]:g} in every test record: no model can be told from another one by them"]
 
 
 def _count_classes(test: NDArray[Any], clusters: NDArray[Any] | None) -> Counter[Any]:

@@ -42,6 +42,7 @@ class Finding(Frozen):
         at_most: The upper bound of the true difference at the guards' error rate; None: it is not guarded, as there is
             no other model or too few records.
         allowed: How much worse it may be shown to be; None: it is not guarded.
+        is_one_answer: Whether it tells every record the same class, where doing so shows that it knows nothing.
     """
 
     metric: str
@@ -55,26 +56,23 @@ class Finding(Frozen):
     difference: float | None = None
     at_most: float | None = None
     allowed: float | None = None
+    is_one_answer: bool = False
 
     @property
     def objection(self) -> str | None:
         """Why the model is refused, if it is."""
         if self.at_most is None or self.allowed is None:
             return None
-        if self.at_most >= -self.allowed and not self._is_one_answer:
+        if self.at_most >= -self.allowed and not self.is_one_answer:
             return None
         where = f"where {self.part}, " if self.part else ""
         shown = f"{self.metric} {self.model:.3f} against {self.other:.3f}"
-        if self._is_one_answer:
+        if self.is_one_answer:
             return f"{where}it decides no better than giving every record the same class: {shown}"
         return (
             f"{where}it is shown to be worse than {self.than}: {shown}, worse by at least {-self.at_most:.3g}, "
             f"and {self.allowed:.3g} is allowed"
         )
-
-    @property
-    def _is_one_answer(self) -> bool:
-        return self.than == DUMMY and self.metric in NEVER_BY_ONE_ANSWER and self.at_most == 0
 
 
 class Guards(Frozen):
@@ -216,9 +214,16 @@ def _answer(question: _Question, error_rate: float) -> Finding:
         return found
     better = other.minus(model) if metric in LOSSES else model.minus(other)
     beside_other = {"than": question.than, "other": other.value, "difference": better.value}
+    beside_other["is_one_answer"] = _is_one_answer(question)
     if question.allowed is not None:
         beside_other |= {"at_most": upper_bound(better, error_rate, least_error), "allowed": question.allowed}
     return found.model_copy(update=beside_other)
+
+
+def _is_one_answer(question: _Question) -> bool:
+    """Whether a first model tells every record the same class. By F1, few records cannot show what that is worth."""
+    of_decisions = question.than == DUMMY and question.metric in NEVER_BY_ONE_ANSWER
+    return of_decisions and len(np.unique(question.model.decided)) == 1
 
 
 def _least_error(metric: str, predictions: Predictions) -> float:

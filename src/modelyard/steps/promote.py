@@ -33,6 +33,8 @@ LOGGER = logging.getLogger(__name__)
 
 # MLflow takes no longer ones; the verdict has all of it.
 LONGEST_TAG = 5000
+# So that the name of a metric of a slice fits into MLflow whole.
+LONGEST_PART = 200
 
 
 class JudgedBy(Frozen):
@@ -165,23 +167,9 @@ def promote(
     judgement = judged.judgement
     verdict, reasons = _decide(use_case, judgement, unattended=unattended, force_reason=force_reason)
     _carry_out(use_case, platform, challenger, verdict)
-    promoted = verdict in (Verdict.PROMOTED, Verdict.FORCED)
-    result = PromoteResult(
-        version=challenger,
-        verdict=verdict,
-        reasons=tuple(reasons),
-        in_production=challenger if promoted else champion,
-        previous_version=champion,
-        metrics=judgement.metrics,
-        baseline=judgement.baseline,
-        champion=judgement.champion,
-        reference_version=judged.reference.version,
-        reference=judgement.reference,
-        notes=judged.notes,
-        findings=judged.findings,
-    )
-    platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
+    result = _result(judged, verdict, reasons, challenger, champion)
     _keep(use_case, platform, result, judged.numbers() | {"judged_by": judged_by.model_dump(mode="json")})
+    platform.registry.add_metrics(use_case.name, challenger, _metrics_of_slices(judgement))
     return result
 
 
@@ -274,60 +262,89 @@ def _said_before(
 
 def _judge(use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str) -> Judged:
     with platform.objects.arrays() as arrays:
-        return _judge_with(arrays, use_case, platform, challenger, champion, snapshot_id)
+        records = _Records(use_case, platform, snapshot_id, arrays)
+        return _judge_by(records, challenger, champion)
 
 
-def _judge_with(
-    arrays: "Arrays", use_case: UseCase, platform: Platform, challenger: int, champion: int | None, snapshot_id: str
-) -> Judged:
-    from modelyard.models.evidence import Answers
-    from modelyard.models.gate import judge, objections_to_data, refuse
-    from modelyard.models.inputs import frame_scores
+class _Records:
+    """The records that models are judged by, and what they are asked about them."""
+
+    def __init__(self, use_case: UseCase, platform: Platform, snapshot_id: str, arrays: "Arrays") -> None:
+        from modelyard.steps.seen import TestPart
+
+        self.use_case, self.platform, self.snapshot_id, self._arrays = use_case, platform, snapshot_id, arrays
+        self.train, self.test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
+        self.part = TestPart(use_case, platform, snapshot_id)
+        self.clusters = self.part.clusters
+
+    def ask(self, model: "CompiledModel") -> "Answers":
+        """What a model says of the test part."""
+        from modelyard.models.evidence import Answers
+        from modelyard.models.inputs import frame_scores
+
+        return Answers(model.contract, frame_scores(model, self.test, self._arrays))
+
+    def objections(self, contract: Contract, versions: Sequence[int]) -> list[str]:
+        """Why nothing could be said of a model by those test records that none of some versions has seen."""
+        from modelyard.models.gate import objections_to_data
+
+        unseen, target = self.part.unseen_by(versions), contract.target.name
+        clusters = None if self.clusters is None else self.clusters[unseen]
+        train, test = self.train[target].to_numpy(), self.test[target].to_numpy()[unseen]
+        return objections_to_data(self.use_case.gate, contract, train, test, clusters)
+
+    def look(self, version: int) -> Look:
+        """Notes that a version is judged by them."""
+        looks, data_name = self.platform.looks, self.use_case.data_name
+        return looks.take(data_name, version, self.snapshot_id, len(self.test), self.part.rolling)
+
+
+def _judge_by(records: _Records, challenger: int, champion: int | None) -> Judged:
+    from modelyard.models.gate import refuse
     from modelyard.steps.models import load_compiled
-    from modelyard.steps.seen import TestPart
 
-    def ask(model: "CompiledModel") -> Answers:
-        return Answers(model.contract, frame_scores(model, test, arrays))
-
-    train, test = (platform.clean.frame(use_case, snapshot_id, part) for part in ("train", "test"))
-    part = TestPart(use_case, platform, snapshot_id)
-    answers = ask(load_compiled(platform, use_case.name, challenger))
-    contract, target = answers.contract, answers.contract.target.name
-    agreement = _agreement(use_case, platform, challenger, contract, test, answers.scores)
+    use_case, platform = records.use_case, records.platform
+    model = records.ask(load_compiled(platform, use_case.name, challenger))
+    agreement = _agreement(use_case, platform, challenger, model.contract, records.test, model.scores)
     in_production = _in_production(use_case, platform, champion)
     compared = [challenger, *([champion] if in_production and champion else [])]
-    clusters = part.clusters
 
     def too_few(versions: Sequence[int]) -> list[str]:
-        unseen = part.unseen_by(versions)
-        left, together = test[target].to_numpy()[unseen], None if clusters is None else clusters[unseen]
-        return objections_to_data(use_case.gate, contract, train[target].to_numpy(), left, together)
+        return records.objections(model.contract, versions)
 
     objections = [
         *too_few([]),
-        *_objections_to_contract(in_production.contract if in_production else None, contract),
+        *_objections_to_contract(in_production.contract if in_production else None, model.contract),
         *platform.verdicts.objections(use_case.name, challenger),
         *_objections_to_profile(use_case, platform, challenger, champion),
     ] or _objections_to_seen(compared, too_few)
     if objections:
-        return Judged(refuse(objections, agreement, len(test)))
+        return Judged(refuse(objections, agreement, len(records.test)))
     reference = find_reference(
-        use_case, platform, contract, lambda version: _seen_by_best([*compared, version], too_few)
+        use_case, platform, model.contract, lambda version: _seen_by_best([*compared, version], too_few)
     )
-    other = None if reference.version in (challenger, champion) else reference.model
-    unseen = part.unseen_by([*compared, *([reference.version] if other and reference.version else [])])
-    look = platform.looks.take(use_case.data_name, challenger, snapshot_id, len(test), part.rolling)
-    evidence = _evidence(
-        use_case,
-        answers,
-        train,
-        test,
-        champion=ask(in_production) if in_production else None,
-        reference=ask(other) if other else None,
-        unseen=unseen,
-        clusters=clusters,
-    )
-    judgement = judge(use_case.gate, evidence, agreement, use_case.gate.error_rate(look.doubling, look.look))
+    return _judge_beside(records, model, agreement, compared, in_production, reference)
+
+
+def _judge_beside(
+    records: _Records,
+    model: "Answers",
+    agreement: "Agreement",
+    compared: Sequence[int],
+    in_production: "CompiledModel | None",
+    reference: Reference,
+) -> Judged:
+    """The judgement of a model by its answers, beside those of production and of the best version: a look."""
+    from modelyard.models.gate import judge
+
+    is_another = reference.version is not None and reference.version not in compared
+    other = reference.model if is_another else None
+    unseen = records.part.unseen_by([*compared, *([reference.version] if is_another and reference.version else [])])
+    look = records.look(compared[0])
+    champion, best = (records.ask(each) if each else None for each in (in_production, other))
+    gate = records.use_case.gate
+    evidence = _evidence(records, model, champion=champion, reference=best, unseen=unseen)
+    judgement = judge(gate, evidence, agreement, gate.error_rate(look.doubling, look.look))
     return Judged(judgement, look, reference, _notes_on_records(unseen))
 
 
@@ -365,15 +382,12 @@ def _notes_on_records(unseen: "NDArray[np.bool_]") -> tuple[str, ...]:
 
 
 def _evidence(
-    use_case: UseCase,
+    records: _Records,
     model: "Answers",
-    train: "pd.DataFrame",
-    test: "pd.DataFrame",
     *,
     champion: "Answers | None",
     reference: "Answers | None",
     unseen: "NDArray[np.bool_]",
-    clusters: "NDArray[np.intp] | None",
 ) -> "Evidence":
     """What the models say of the test records that none of them has seen."""
     from modelyard.models.evidence import Answers, Evidence
@@ -384,14 +398,14 @@ def _evidence(
     def of_unseen(answers: Answers) -> Answers:
         return Answers(answers.contract, answers.scores[unseen])
 
-    contract = model.contract
+    use_case, test, contract = records.use_case, records.test, model.contract
     return Evidence(
         truth=truth(contract, test[contract.target.name].to_numpy()[unseen]),
         model=of_unseen(model),
-        baseline=of_unseen(Answers(contract, dummy_scores(contract, train, test, use_case.objective))),
+        baseline=of_unseen(Answers(contract, dummy_scores(contract, records.train, test, use_case.objective))),
         champion=champion and of_unseen(champion),
         reference=reference and of_unseen(reference),
-        clusters=None if clusters is None else clusters[unseen],
+        clusters=None if records.clusters is None else records.clusters[unseen],
         objective=use_case.objective,
         slices={name: slice_values(contract, name, test)[unseen] for name in use_case.slices},
     )
@@ -463,6 +477,26 @@ def _decide(
     return Verdict.FORCED, [f"forced: {force_reason}", *judgement.reasons]
 
 
+def _result(
+    judged: Judged, verdict: Verdict, reasons: Sequence[str], challenger: int, champion: int | None
+) -> PromoteResult:
+    judgement = judged.judgement
+    return PromoteResult(
+        version=challenger,
+        verdict=verdict,
+        reasons=tuple(reasons),
+        in_production=challenger if verdict in (Verdict.PROMOTED, Verdict.FORCED) else champion,
+        previous_version=champion,
+        metrics=judgement.metrics,
+        baseline=judgement.baseline,
+        champion=judgement.champion,
+        reference_version=judged.reference.version,
+        reference=judgement.reference,
+        notes=judged.notes,
+        findings=judged.findings,
+    )
+
+
 def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers: dict[str, Any]) -> None:
     name, verdict, reasons = use_case.name, result.verdict, result.reasons
     platform.verdicts.keep(name, result.version, result.previous_version, verdict, reasons, numbers)
@@ -475,11 +509,12 @@ def _keep(use_case: UseCase, platform: Platform, result: PromoteResult, numbers:
 
 
 def _metrics_of_slices(judgement: "Judgement") -> dict[str, float]:
-    """The metrics of each slice as MLflow keeps them: `slice.region=north.roc_auc` and so on."""
+    """The metrics of each slice by name: `slice.region=north.roc_auc` and so on."""
     found: dict[str, float] = {}
     for each in judgement.guards.slices if judgement.guards else ():
         values = {"": each.model, "_low": each.low, "_high": each.high}
-        found |= {f"slice.{each.part}.{each.metric}{end}": value for end, value in values.items()}
+        part = (each.part or "")[:LONGEST_PART]
+        found |= {f"slice.{part}.{each.metric}{end}": value for end, value in values.items()}
     return found
 
 

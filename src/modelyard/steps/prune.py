@@ -25,14 +25,16 @@ class PruneResult(Frozen):
 def prune(use_case: UseCase, platform: Platform) -> PruneResult:
     """Removes all but the newest versions and snapshots, and the oldest months of predictions.
 
-    The versions in production, before it, and at the gate are kept however old they are, and so is the best one that
-    models of the use case can be compared with, each with its snapshot.
+    The versions in production, before it, and at the gate are kept however old they are, and so are the best one ever
+    promoted and the best one that models of the use case can be compared with, each with its snapshot.
     A snapshot of pictures goes with its arrays.
     Predictions are parted by month and not by use case: those of all use cases go together.
     """
     versions = platform.registry.versions(use_case.name)
     production = platform.registry.aliased(use_case.name, PRODUCTION)
     needed = {production, platform.registry.aliased(use_case.name, CHALLENGER)}
+    # Also where the use case's contract does not fit it now: whoever takes the change back is judged beside it.
+    needed.update(platform.verdicts.best_first(use_case.name)[:1])
     if production is not None:
         needed.add(platform.verdicts.before(use_case.name, production))
         needed.add(find_reference(use_case, platform, use_case.contract()).version)

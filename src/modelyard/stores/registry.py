@@ -39,7 +39,8 @@ SPLIT_TAG = "split"
 ATTEMPTS = 4
 # The largest model over a slow line.
 DOWNLOAD_SECONDS = 600.0
-FORBIDDEN_IN_METRICS = re.compile(r"[^\w\-./: ]")
+# MLflow allows a slash, but not in every place.
+FORBIDDEN_IN_METRICS = re.compile(r"[^\w\-.: ]")
 LONGEST_METRIC = 250
 METRICS_AT_A_TIME = 500
 PAGE = 1000
