@@ -294,14 +294,14 @@ class Derived(Frozen):
 
 
 class Calibration(Frozen):
-    """What was done to a model's probabilities `p`: softmax(slope * log(p) + intercepts). The compiled model does it.
+    """What was done to a model's probabilities `p`: softmax(slopes * log(p) + intercepts). The compiled model does it.
 
     Attributes:
-        slope: Below 1 where the model was too sure of itself, above where it was not sure enough.
+        slopes: One for each class: below 1 where the model was too sure of the class, above where not sure enough.
         intercepts: One for each class.
     """
 
-    slope: float = Field(gt=0)
+    slopes: tuple[Annotated[float, Field(gt=0)], ...]
     intercepts: tuple[float, ...]
 
 

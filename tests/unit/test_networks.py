@@ -97,7 +97,7 @@ def test_the_validation_part_sets_the_threshold_and_watches_the_loss(model: Fitt
 def test_the_validation_part_calibrates_and_the_graph_does_it(model: Fitted) -> None:
     part = frames()["test"]
     network = network_scores(model.pipeline, Part(Painted(), part["photo"].tolist(), np.zeros(len(part), np.intp)), 2)
-    calibration = Calibration(slope=0.5, intercepts=(0.0, 1.0))
+    calibration = Calibration(slopes=(0.5, 0.8), intercepts=(0.0, 1.0))
     contract = model.contract.model_copy(update={"calibration": calibration})
     graph = {MODEL_FILE: compile_network(model.pipeline, contract), CONTRACT_FILE: contract.model_dump_json().encode()}
     compiled = frame_scores(loaded(model.files | graph), part, Painted())

@@ -2,11 +2,11 @@
 
 All that is done to a model's probabilities `p` is one formula, which compiles to five nodes of a graph:
 
-    softmax(slope * log(p + SMALL) + intercepts)
+    softmax(slopes * log(p + SMALL) + intercepts)
 
-- Of two classes it is a logistic regression on the model's logit (Platt 1999); of more, temperature scaling with a bias
-  for each class (Alexandari, Kundaje and Shrikumar 2020).
-- With a slope of 1 and the logarithm of by how much sampling changed each class's share, it is the correction of the
+- With two classes it is beta calibration (Kull, Silva Filho and Flach 2017), which is Platt's sigmoid (1999) where both
+  slopes are equal; with more, vector scaling (Guo, Pleiss, Sun and Weinberger 2017).
+- With slopes of 1 and the logarithm of by how much sampling changed each class's share, it is the correction of the
   priors (Saerens, Latinne and Decaestecker 2002).
 """
 
@@ -28,7 +28,7 @@ from modelyard.split import spread_evenly
 SMALL = 1e-4
 # With fewer held-out records of some class, what a calibration learns is their chance.
 FEWEST_OF_A_CLASS = 20
-# A slope of 0 would give everybody the same probability.
+# With slopes of 0 everybody would have the same probability.
 LEAST_SLOPE = 0.05
 # So much does an intercept or a slope off by one weigh, in records.
 PRIOR_WEIGHT = 1.0
@@ -41,13 +41,13 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         estimator: The classifier, fitted.
-        slope: Of the formula.
-        intercepts: Of the formula, in the order of the estimator's classes.
+        slopes: Of the formula, in the order of the estimator's classes.
+        intercepts: The same.
     """
 
-    def __init__(self, estimator: Any, slope: float, intercepts: list[float]) -> None:
+    def __init__(self, estimator: Any, slopes: list[float], intercepts: list[float]) -> None:
         self.estimator = estimator
-        self.slope = slope
+        self.slopes = slopes
         self.intercepts = intercepts
 
     @property
@@ -69,7 +69,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def _formula(self) -> Calibration:
-        return Calibration(slope=self.slope, intercepts=tuple(self.intercepts))
+        return Calibration(slopes=tuple(self.slopes), intercepts=tuple(self.intercepts))
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The likeliest class of each record."""
@@ -78,7 +78,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def calibrate(scores: Scores, calibration: Calibration) -> Scores:
     """Probabilities of shape (records, classes) by the formula."""
-    logits = calibration.slope * np.log(scores + SMALL) + np.array(calibration.intercepts)
+    logits = np.array(calibration.slopes) * np.log(scores + SMALL) + np.array(calibration.intercepts)
     return np.asarray(softmax(logits, axis=1))
 
 
@@ -98,14 +98,14 @@ def prior_correction(contract: Contract, records: pd.DataFrame, fitted: pd.DataF
     if len(fitted) == len(records):
         return None
     before, after = (_counts(contract, part) / len(part) for part in (records, fitted))
-    return Calibration(slope=1, intercepts=tuple(np.log(before / after).tolist()))
+    return Calibration(slopes=(1,) * len(before), intercepts=tuple(np.log(before / after).tolist()))
 
 
 def fit_calibration(held: HeldOut, start: Calibration | None, seed: int) -> Calibration | None:
     """The calibration that held-out answers ask for.
 
     It is the one to start from unless the log loss of the answers is lower when each fifth of them is calibrated by
-    the others; and with few records of some class. The slope is above 0: of two classes, the ranking stays what it is.
+    the others, and with few records of some class. The slopes are above 0: of two classes, the ranking stays.
 
     Args:
         held: Held-out answers of a classification, as the model gives them.
@@ -130,17 +130,17 @@ def _counts(contract: Contract, part: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _fit(truth: NDArray[np.intp], scores: Scores, start: Calibration | None) -> Calibration:
-    """The slope and the intercepts with the lowest log loss; few records keep them near those to start from."""
-    logarithms, happened = np.log(scores + SMALL), np.eye(scores.shape[1])[truth]
-    first = np.array([start.slope, *start.intercepts] if start else [1.0, *np.zeros(scores.shape[1])])
+    """The slopes and the intercepts with the lowest log loss; few records keep them near those to start from."""
+    logarithms, happened = np.log(scores + SMALL), np.eye(classes := scores.shape[1])[truth]
+    first = np.array([*start.slopes, *start.intercepts] if start else [*np.ones(classes), *np.zeros(classes)])
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        tried = softmax(parameters[0] * logarithms + parameters[1:], axis=1)
+        tried = softmax(parameters[:classes] * logarithms + parameters[classes:], axis=1)
         error, moved = tried - happened, PRIOR_WEIGHT * (parameters - first)
-        gradient = np.array([np.sum(error * logarithms), *error.sum(axis=0)]) + 2 * moved
+        gradient = np.concatenate([(error * logarithms).sum(axis=0), error.sum(axis=0)]) + 2 * moved
         value = log_losses(truth, tried).sum() + np.sum(moved * (parameters - first))
         return float(value) / len(truth), gradient / len(truth)
 
-    bounds = [(LEAST_SLOPE, None), *[(None, None)] * scores.shape[1]]
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return Calibration(slope=float(found[0]), intercepts=tuple(found[1:].tolist()))
+    bounds = [*[(LEAST_SLOPE, None)] * classes, *[(None, None)] * classes]
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+    return Calibration(slopes=tuple(found[:classes]), intercepts=tuple(found[classes:]))

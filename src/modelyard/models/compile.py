@@ -114,14 +114,14 @@ def append_calibration(graph: Any, calibration: Calibration | None) -> None:
             for position, name in enumerate(names):
                 if name == PROBABILITIES:
                     names[position] = UNCALIBRATED
-    numbers = {"small": SMALL, "slope": calibration.slope, "intercepts": calibration.intercepts}
+    numbers = {"small": SMALL, "slopes": calibration.slopes, "intercepts": calibration.intercepts}
     for name, value in numbers.items():
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"calibration_{name}"))
     graph.node.extend(
         [
             helper.make_node("Add", [UNCALIBRATED, "calibration_small"], ["calibration_shifted"]),
             helper.make_node("Log", ["calibration_shifted"], ["calibration_logarithm"]),
-            helper.make_node("Mul", ["calibration_logarithm", "calibration_slope"], ["calibration_scaled"]),
+            helper.make_node("Mul", ["calibration_logarithm", "calibration_slopes"], ["calibration_scaled"]),
             helper.make_node("Add", ["calibration_scaled", "calibration_intercepts"], ["calibration_logits"]),
             helper.make_node("Softmax", ["calibration_logits"], [PROBABILITIES], axis=1),
         ]

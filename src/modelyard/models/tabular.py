@@ -59,14 +59,16 @@ def with_calibration(pipeline: Pipeline, calibration: Calibration | None, classe
     Args:
         pipeline: A fitted pipeline that `make_pipeline` made.
         calibration: The formula.
-        classes: In the order of its intercepts.
+        classes: In the order of its slopes and intercepts.
     """
     if calibration is None:
         return pipeline
-    of_class = dict(zip(classes, calibration.intercepts, strict=True))
-    intercepts = [of_class[label] for label in pipeline.classes_.tolist()]
+    places = [list(classes).index(label) for label in pipeline.classes_.tolist()]
+    slopes, intercepts = (
+        [of_class[place] for place in places] for of_class in (calibration.slopes, calibration.intercepts)
+    )
     *inputs, (name, model) = pipeline.steps
-    return Pipeline([*inputs, (name, Calibrated(model, calibration.slope, intercepts))])
+    return Pipeline([*inputs, (name, Calibrated(model, slopes, intercepts))])
 
 
 def without_calibration(pipeline: Pipeline) -> Pipeline:
