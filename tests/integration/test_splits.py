@@ -381,6 +381,15 @@ def test_the_gate_is_told_which_records_depend_on_each_other(
     assert len(set(evidence.clusters.tolist())) * 5 == len(evidence.clusters) == len(evidence.truth)
 
 
+def test_a_training_splits_as_its_snapshot_was_though_the_use_case_says_otherwise_by_now(
+    tracked: Platform, tmp_path: Path
+) -> None:
+    use_case = orders(Split(by="customer_id"))
+    looped(use_case, tracked, tmp_path / "orders.csv", of_customers(100))
+    edited = use_case.model_copy(update={"split": Split(seed=1)})
+    assert not train(edited, FOREST.name, tracked, None, TODAY).trained
+
+
 def test_where_too_few_are_left_the_model_is_refused_and_told_what_helps(tracked: Platform, tmp_path: Path) -> None:
     use_case = orders(Split())
     rows = alone(400)

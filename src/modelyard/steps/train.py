@@ -102,6 +102,9 @@ def train(
     preprocessed = platform.results.newest(use_case.name, "preprocess", pipeline_run)[0]
     snapshot_id = str(preprocessed.result["snapshot_id"])
     snapshot = platform.clean.find(use_case.data_name, snapshot_id)
+    # How the records were parted is the snapshot's word, whatever the use case says by now.
+    split = (snapshot and snapshot.split) or use_case.split
+    use_case = use_case.model_copy(update={"split": split})
     basis = _Basis(
         snapshot_id=snapshot_id,
         day=day if use_case.bootstrap == "daily" else None,
