@@ -78,7 +78,7 @@ def test_a_first_model_that_calls_nobody_positive_is_refused_however_few_are(dec
     probability = probabilities(1, distance=2.5, truth=truth)
     model = Answers(LOANS.model_copy(update={"threshold": 1}), np.column_stack([1 - probability, probability]))
     [reason] = judged(replace(evidence(model, truth=truth), objective=aim)).reasons
-    assert reason.startswith(f"it decides no better than who tells every record the same class: {decision_metric}")
+    assert reason.startswith(f"it decides no better than giving every record the same class: {decision_metric}")
 
 
 @pytest.mark.parametrize("with_champion", [True, False])

@@ -26,6 +26,7 @@ CODE = (
     "models/reliability.py",
     "models/sampling.py",
     "models/seen.py",
+    "models/significance.py",
     "models/tabular.py",
     "objective.py",
     "split.py",
