@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from benchmarks.kept import keep
@@ -93,7 +94,8 @@ def measure(seeds: int = SEEDS, tables: Sequence[PublicTable] = TABLES) -> dict[
     """
     tasks = [(table, seed) for table in tables for seed in range(seeds)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(_measured, *zip(*tasks, strict=True)))
+        measured = pool.map(_measured, *zip(*tasks, strict=True))
+        found = list(track(measured, "public tables", len(tasks), console=Console(stderr=True)))
     rows = [{"table": table.name, **measured} for (table, _), measured in zip(tasks, found, strict=True)]
     means = pd.DataFrame(rows).groupby("table", sort=False).mean()
     return {f"{name}:{table}": value for name in means for table, value in means[name].dropna().items()}
