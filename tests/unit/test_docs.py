@@ -80,3 +80,15 @@ def test_a_block_that_begins_also_ends(page: Path) -> None:
     rest = FENCE.sub("", page.read_text(encoding="utf-8"))
     assert "```" not in rest
     assert re.search(r"^\|.*\|$", "\n".join(FENCE.findall(page.read_text(encoding="utf-8"))), re.MULTILINE) is None
+
+
+def test_the_readme_begins_with_what_most_people_want() -> None:
+    """The main job, the proof that the clone works, and the two ways to start the platform."""
+    first = FENCE.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))[0]
+    assert re.findall(r"^make ([a-z-]+) ", first, re.MULTILINE) == ["demo", "test", "up-local", "up"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_verb_of_make_that_a_document_names_exists(page: Path) -> None:
+    named = re.findall(r"(?:`|^)make ([a-z][a-z-]*)(?=[`\s])", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) - verbs() == set()
