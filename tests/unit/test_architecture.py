@@ -43,3 +43,9 @@ def test_every_contract_of_import_linter_is_told() -> None:
     assert told
     assert len(told[2].splitlines()) - 2 == len(CONTRACTS["contracts"]) - 1
     assert told[1] == {5: "five", 6: "six", 7: "seven", 8: "eight"}[len(CONTRACTS["contracts"]) - 1]
+
+
+def test_no_diagram_has_what_ends_a_statement_of_mermaid() -> None:
+    """A semicolon in a text breaks the whole diagram."""
+    assert PAGE.count("```mermaid") == 5
+    assert not any(";" in block for block in re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL))
