@@ -50,7 +50,45 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     assert monitored != ("There is no `monitor_model` DAG" in text)
 
 
-@pytest.mark.parametrize("file", [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")], ids=lambda f: f.name)
-def test_a_link_of_a_document_leads_somewhere(file: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text(encoding="utf-8"))
-    assert [link for link in links if "://" not in link and not (file.parent / link).exists()] == []
+PAGES = [
+    *REPOSITORY.glob("*.md"),
+    *(REPOSITORY / "docs").rglob("*.md"),
+    *(REPOSITORY / ".github").rglob("*.md"),
+    *(REPOSITORY / "use_cases").glob("*.md"),
+]
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """What links into a page may name, as code hosts make it from headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_link_of_a_document_leads_somewhere(page: Path) -> None:
+    links = [(path, anchor) for path, anchor in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in path]
+    targets = [((page.parent / path if path else page), anchor) for path, anchor in links]
+    assert [target for target, _ in targets if not target.exists()] == []
+    assert [(target.name, anchor) for target, anchor in targets if anchor and anchor not in anchors(target)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_block_that_begins_also_ends(page: Path) -> None:
+    """What follows an open one would be shown as code."""
+    rest = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert "```" not in rest
+    assert re.search(r"^\|.*\|$", "\n".join(FENCE.findall(page.read_text(encoding="utf-8"))), re.MULTILINE) is None
+
+
+def test_the_readme_begins_with_what_most_people_want() -> None:
+    """The main job, the proof that the clone works, and the two ways to start the platform."""
+    first = FENCE.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))[0]
+    assert re.findall(r"^make ([a-z-]+) ", first, re.MULTILINE) == ["demo", "test", "up-local", "up"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_a_verb_of_make_that_a_document_names_exists(page: Path) -> None:
+    named = re.findall(r"(?:`|^)make ([a-z][a-z-]*)(?=[`\s])", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) - verbs() == set()
