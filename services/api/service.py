@@ -33,6 +33,7 @@ from services.api.serving import Models
 from services.api.shadow import Shadows
 from services.api.spool import MEGABYTE, Spool
 from services.api.traffic import Traffic
+from services.api.use_case_files import UseCaseFiles
 
 OBSERVE_SECONDS = 2.0
 # Those who probe wait no longer than that.
@@ -70,6 +71,7 @@ class Service:
     watch: RegistryWatch
     lines: Lines
     bodies: Bodies
+    use_case_files: UseCaseFiles
 
     async def readiness(self) -> Readiness:
         """Whether predictions can be answered, which they can while the spool stands in for the database.
@@ -159,6 +161,7 @@ async def running(
             watch=watch,
             lines=lines,
             bodies=Bodies(traffic, settings.longest_body, settings.api_concurrency_limit),
+            use_case_files=UseCaseFiles(settings.use_cases_path),
         )
         house = keep_house(lines, settings.api_idempotency_seconds)
         idle = end_idle_connections()

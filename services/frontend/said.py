@@ -158,10 +158,24 @@ class Service(Said):
     detail: str = ""
 
 
+class BrokenFile(Said):
+    """A file that should declare a use case, and does not."""
+
+    file: str
+    line: int | None = None
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """The file, with its line where there is one."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 class Services(Said):
-    """The services of the platform."""
+    """The services of the platform, and the files of use cases that cannot be used."""
 
     services: tuple[Service, ...]
+    broken_use_cases: tuple[BrokenFile, ...] = ()
 
 
 class KeptPrediction(Said):

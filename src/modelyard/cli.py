@@ -15,6 +15,7 @@ from typing import Annotated, TypeVar
 import typer
 from pydantic import BaseModel
 
+from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
 from modelyard.errors import BadInput, ModelyardError, Refused
 from modelyard.settings import (
@@ -25,7 +26,7 @@ from modelyard.settings import (
     read_settings,
 )
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import LaterFile, UseCase, find_use_case
+from modelyard.usecase import LaterFile, UseCase
 
 app = typer.Typer(
     help="From raw data to a monitored prediction service.",

@@ -39,7 +39,10 @@ def api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     names = [*(contract.use_case for contract in contracts), "odd_words"]
     source.point(**dict.fromkeys(names, 1), no_model_yet=None)
     arguments = ["tests.services.folder_api", str(source.folder)]
-    with running_api(arguments, tmp_path_factory.mktemp("home"), postgres.url("raw_data", "api")) as running:
+    broken = tmp_path_factory.mktemp("use_cases")
+    (broken / "broken.py").write_text(f"\nraise ValueError({MARKUP!r})\n")
+    home, url = tmp_path_factory.mktemp("home"), postgres.url("raw_data", "api")
+    with running_api(arguments, home, url, use_cases_path=broken) as running:
         for name in names:
             running.wait_for_version(1, name)
         yield running
@@ -301,6 +304,12 @@ def test_the_overview_calls_a_use_case_by_its_title() -> None:
     assert [title.value for title in page.title] == ["Platform"]
     assert "&lt;img" in words(page)
     assert "No model yet" in words(page)
+
+
+@pytest.mark.usefixtures("page")
+def test_the_overview_names_a_file_that_is_no_use_case() -> None:
+    page = shown(AppTest.from_function(overview, default_timeout=PATIENCE_SECONDS).run())
+    assert [each.value.rpartition("/")[2] for each in page.code] == [f"broken.py:2: {MARKUP}"]
 
 
 def test_no_model_yet_says_what_to_do(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

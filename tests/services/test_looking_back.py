@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,4 +127,22 @@ def test_every_service_is_there_with_its_link_and_how_it_is(start_api: StartApi)
 
 
 def test_without_services_the_list_is_empty(case: Case) -> None:
-    assert case.api.client.get("/services").json() == {"services": []}
+    assert case.api.client.get("/services").json() == {"services": [], "broken_use_cases": []}
+
+
+def test_a_file_that_is_no_use_case_is_named_and_stops_nothing(start_api: StartApi, tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases"
+    folder.mkdir()
+    (folder / "broken.py").write_text("print('hello')\n1 / 0\n")
+    (folder / "ends.py").write_text("raise SystemExit(3)\n")
+    with start_api(use_cases_path=folder) as api:
+        found = [(Path(each["file"]).name, each["line"], each["reason"]) for each in broken(api)]
+        assert found == [("broken.py", 2, "division by zero"), ("ends.py", 1, "it ends the program with 3")]
+        (folder / "ends.py").write_text("import os\nos._exit(4)\n")
+        assert broken(api) == [{"file": str(folder), "line": None, "reason": "reading its files ends with exit code 4"}]
+        (folder / "ends.py").unlink()
+        assert [each["line"] for each in broken(api)] == [2]
+
+
+def broken(api: RunningApi) -> list[dict[str, Any]]:
+    return list(api.client.get("/services").json()["broken_use_cases"])

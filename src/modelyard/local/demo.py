@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 from sqlalchemy import Engine
 
+from modelyard.catalog import find_use_case
 from modelyard.errors import BadInput, ModelyardError, Refused, ServiceUnavailable, StepFailed
 from modelyard.local.airflow import AirflowClient
 from modelyard.local.loop import Loop
@@ -27,7 +28,7 @@ from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine, statement, transaction
 from modelyard.stores.raw import RawStore
 from modelyard.stores.results import StepResults
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 
 REQUEST_SECONDS = 30
 FAILED = 1

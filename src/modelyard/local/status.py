@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
+from modelyard.catalog import read_catalog
 from modelyard.contract import Frozen
 from modelyard.errors import BadInput
 from modelyard.local.platform import services_now, show_logins
@@ -16,7 +17,7 @@ from modelyard.local.services import stores
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import find_use_cases
+from modelyard.usecase import UseCase
 
 DATABASES = ("raw_data", "clean_data")
 ROLES = ("pipeline", "api", "explorer")
@@ -59,11 +60,13 @@ class PlatformStatus(Frozen):
         home: The folder of its state.
         services: What runs; empty while it is down.
         use_cases: Each use case that has records.
+        broken_use_cases: What is wrong with files that should declare one, each with its line.
     """
 
     home: str
     services: tuple[ServiceStatus, ...]
     use_cases: tuple[UseCaseStatus, ...]
+    broken_use_cases: tuple[str, ...]
 
 
 def database_url(settings: Settings, database: str, role: str) -> str:
@@ -104,17 +107,22 @@ def platform_status(settings: Settings) -> PlatformStatus:
         ServiceStatus(name=service.name, url=service.url, login=service.login, trouble=trouble)
         for service, trouble in services_now(settings)
     )
-    return PlatformStatus(home=str(settings.home), services=services, use_cases=_use_cases(settings))
+    catalog = read_catalog(settings.use_cases_path)
+    return PlatformStatus(
+        home=str(settings.home),
+        services=services,
+        use_cases=_use_cases(settings, catalog.use_cases),
+        broken_use_cases=tuple(map(str, catalog.broken)),
+    )
 
 
-def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
+def _use_cases(settings: Settings, use_cases: dict[str, UseCase]) -> tuple[UseCaseStatus, ...]:
     nowhere = settings.raw_database_url is None and not PostgresServer(settings.home).exists()
     if nowhere:
         return ()
     with ExitStack() as stack:
         platform = stack.enter_context(stores(settings, tracking=False))
         versions = _in_production(settings, platform)
-        use_cases = find_use_cases(settings.use_cases_path)
         names = sorted(use_cases)
         kept = {name: in_loaded_profile(use_cases[name], platform.results, None).data_name for name in names}
         rows = {
@@ -152,3 +160,5 @@ def _print(found: PlatformStatus) -> None:
     if not found.use_cases:
         use_cases.add_row("none has records yet", "", "", "", "", "")
     console.print(use_cases)
+    for problem in found.broken_use_cases:
+        console.print(f"cannot be used: {problem}", markup=False)
