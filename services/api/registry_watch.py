@@ -22,6 +22,7 @@ LOGGER = logging.getLogger(__name__)
 NOT_ASKED = "the registry has not been asked yet"
 ANSWERS = "answers"
 VERSIONS_IN_MEMORY = 2
+STOP_SECONDS = 1.0
 # A machine has few processors, and a version that is tried may take as much memory as one that answers.
 TAKEN_AT_A_TIME = 3
 # Of these, for use cases that answer already: no number of new ones holds up their next version.
@@ -74,9 +75,11 @@ class RegistryWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the looking; what is served stays."""
+        """Ends the looking; what is served stays. A registry that hangs is not waited for."""
         self._stopped.set()
         self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
 
     def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
         try:

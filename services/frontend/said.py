@@ -130,6 +130,14 @@ class Answer(Said):
     warnings: tuple[str, ...] = ()
 
 
+class Challenger(Said):
+    """The version that waits for the gate or for a person, beside the one that answers."""
+
+    model_version: int
+    asked: bool = False
+    detail: str = ""
+
+
 class UseCaseHealth(Said):
     """What the API does for a use case."""
 
@@ -137,6 +145,7 @@ class UseCaseHealth(Said):
     offered_version: int | None = None
     proof: str | None = None
     detail: str = ""
+    shadow: Challenger | None = None
 
 
 class Health(Said):

@@ -56,7 +56,8 @@ def _show_service(service: Service) -> None:
 
 def _show_model(title: str, state: UseCaseHealth) -> None:
     version = f"version {state.model_version}" if state.model_version else "no version"
-    st.html(_head(title, _mark(state), version) + _text(state.detail))
+    challenger = _text(f"Challenger: {state.shadow.detail}") if state.shadow else ""
+    st.html(_head(title, _mark(state), version) + _text(state.detail) + challenger)
 
 
 def _mark(state: UseCaseHealth) -> str:

@@ -10,20 +10,21 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import BaseModel
 
 from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
-from modelyard.errors import BadInput, ModelyardError, Refused
+from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, Refused
 from modelyard.settings import (
     Administration,
     Settings,
     let_waiting_threads_sleep,
     reach_this_machine_directly,
     read_settings,
+    run_in_utf8,
 )
 from modelyard.steps.platform import Platform, in_loaded_profile
 from modelyard.usecase import LaterFile, UseCase
@@ -336,6 +337,7 @@ def airflow_init() -> None:
 
 def main() -> None:
     """Runs the command line; the only place where errors become exit codes."""
+    run_in_utf8()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request while one waits for an answer
     signal.signal(signal.SIGTERM, _end)
@@ -344,8 +346,16 @@ def main() -> None:
     try:
         app()
     except ModelyardError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        if full := NoSpaceLeft.of(error):
+            _fail(full)
+        raise
+
+
+def _fail(error: ModelyardError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -161,7 +161,7 @@ def test_a_broken_use_case_is_an_import_error_that_names_it_and_takes_no_other_a
 
 def test_a_step_works_beside_a_broken_use_case(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("1 / 0")
-    command = [Path(sys.executable).with_name("modelyard"), "extra", "--use-case", "skin_cancer"]
+    command = [str(Path(sys.executable).with_name("modelyard")), "extra", "--use-case", "skin_cancer"]
     environment = child_environment({"USE_CASES_PATH": str(tmp_path)})
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr

@@ -39,7 +39,7 @@ def test_use_cases_are_found_in_the_package_and_in_a_folder(tmp_path: Path) -> N
     assert "prices" not in read_catalog().use_cases
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[str | bytes, int, str]] = {
     "half written": (OWN.format(name="prices").rpartition("source=")[0], 5, "'(' was never closed"),
     "no declaration yet": (OWN.format(name="prices").partition("USE_CASE")[0], 4, "no USE_CASE of type UseCase"),
     "empty": ("", 1, "no USE_CASE of type UseCase"),

@@ -376,7 +376,8 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
     kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
     if training.flavor == "tensorflow":
         # Keras's own format: configuration and weights, nothing pickled.
-        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
+        requirements = _requirements("keras", _tensorflow())
+        model = mlflow.tensorflow.log_model(_without_optimizer(pipeline), **kept, pip_requirements=requirements)
     else:
         # Derived features and a calibration are steps of our own, which are read from where they are installed.
         ours = ("modelyard",) if contract.derived or contract.calibration else ()
@@ -392,6 +393,15 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
             (Path(folder) / name).write_bytes(content)
         mlflow.MlflowClient().log_model_artifacts(model.model_id, folder)
     return str(model.model_uri)
+
+
+def _without_optimizer(network: Any) -> Any:
+    """A copy of a Keras model with its weights alone: an optimizer can have twice as many numbers, for training on."""
+    from keras.models import clone_model
+
+    copy = clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _signature(contract: Contract) -> Any:
