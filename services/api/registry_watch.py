@@ -110,8 +110,20 @@ class RegistryWatch:
         ours = {use_case: each for use_case, each in offered.items() if re.fullmatch(IDENTIFIER, use_case)}
         for listener in self._on_challengers:
             listener(_challengers(ours))
+        # What answers from the cache goes on, until the registry has been seen to have it.
+        for use_case in [each for each in self._taken if each not in ours]:
+            self._withdraw(use_case)
         for use_case, versions in ours.items():
             self._look_at(use_case, versions.production)
+
+    def _withdraw(self, use_case: str) -> None:
+        """Ends the serving of a use case that was deleted."""
+        with self._lock:
+            for known in (self._taken, self._offered, self._proven):
+                known.pop(use_case, None)
+            self._in_loop(self._models.forget, use_case)
+            with _cache_trouble(use_case, 0):
+                self._cache.forget(use_case)
 
     def _look_at(self, use_case: str, version: int | None) -> None:
         if version is None:

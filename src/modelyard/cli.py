@@ -179,6 +179,23 @@ def prune(use_case: UseCaseName, run: PipelineRun = None) -> None:
     _run_step("prune", use_case, run, lambda found, platform, _: prune(found, platform))
 
 
+@app.command("delete-use-case")
+def delete_use_case(
+    name: Annotated[str, typer.Argument(help="Name of the use case.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all that a use case has: records, snapshots, versions, predictions, objects. Its own file stays."""
+    from modelyard.catalog import read_catalog
+    from modelyard.steps import delete
+
+    with ExitStack() as stack:
+        platform = _connect(stack, tracking=True)
+        found = delete.belongings(name, read_catalog(platform.settings.use_cases_path), platform)
+        if not yes:
+            _ask_whether_to_delete(found.model_dump(exclude={"use_case"}), name)
+        typer.echo(json.dumps(delete.delete_use_case(found, platform).model_dump(mode="json")))
+
+
 @app.command()
 def score(
     use_case: UseCaseName,
@@ -368,6 +385,12 @@ def _run_step(step: str, use_case: str, run: str | None, work: Step[Done], *, tr
     with ExitStack() as stack:
         platform = _connect(stack, tracking=tracking)
         return _keep_and_print(step, use_case, run or _new_run(), platform, work)
+
+
+def _ask_whether_to_delete(belongings: dict[str, object], name: str) -> None:
+    if not sys.stdin.isatty():
+        raise BadInput(f"nobody is there to ask: --yes deletes {name} with {belongings}")
+    typer.confirm(f"Delete {name} with {belongings}? It cannot be taken back", abort=True)
 
 
 def _connect(stack: ExitStack, *, tracking: bool) -> Platform:

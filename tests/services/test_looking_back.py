@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.services.conftest import Case, StartApi
+from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD
-from tests.services.running_api import RunningApi, free_port
+from tests.services.running_api import RunningApi, free_port, wait_until
 
 HEALTHY = {"metadatabase": {"status": "healthy"}, "triggerer": {"status": None}}
 HALF = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
@@ -146,3 +147,13 @@ def test_a_file_that_is_no_use_case_is_named_and_stops_nothing(start_api: StartA
 
 def broken(api: RunningApi) -> list[dict[str, Any]]:
     return list(api.client.get("/services").json()["broken_use_cases"])
+
+
+def test_a_use_case_that_was_deleted_is_answered_no_more(start_api: StartApi, source: FolderSource) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+        source.forget("loan_approval")
+        wait_until(lambda: api.predict(LOAN_RECORD).status_code == 404, api.logged)
+    with start_api() as api:
+        wait_until(lambda: api.client.get("/health").json()["registry"] == "answers", api.logged)
+        assert api.predict(LOAN_RECORD).status_code == 404

@@ -348,7 +348,7 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
         "EXPLORER_CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data", role="explorer"),
         "MLFLOW_TRACKING_URI": tracking_uri(settings, ports),
         "API_URL": f"{reachable_url(settings.bind_address)}:{ports.api}",
-        "PLATFORM_SERVICES": _overview(services_of(settings, ports, names)),
+        "PLATFORM_SERVICES": overview(services_of(settings, ports, names)),
         **{f"{name.upper()}_PORT": str(port) for name, port in ports},
         "MODELYARD_REPOSITORY": str(repository()),
         "PYTHONPATH": str(repository()),
@@ -362,7 +362,7 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
     return airflow_environment(settings.home, changes)
 
 
-def _overview(services: Sequence[Service]) -> str:
+def overview(services: Sequence[Service]) -> str:
     """The services as the API shows them to the frontend, which need not be told of itself."""
     shown = {
         service.name: PlatformService(

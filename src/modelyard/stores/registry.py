@@ -288,6 +288,20 @@ class Registry:
         with self._mlflow() as mlflow:
             mlflow.MlflowClient().delete_model_version(use_case, str(number))
 
+    def delete_use_case(self, use_case: str) -> None:
+        """Removes the registered model with its versions, and the experiment with its runs.
+
+        MLflow keeps a deleted experiment and its files until `mlflow gc`: under another name, so that a use case of
+        this one can begin anew.
+        """
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            if "registered_model" in self._ask("registered-models/get", name=use_case):
+                client.delete_registered_model(use_case)
+            if experiment := client.get_experiment_by_name(use_case):
+                client.rename_experiment(experiment.experiment_id, f"{use_case} (deleted {time.time():.0f})")
+                client.delete_experiment(experiment.experiment_id)
+
     def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
         url = f"{self._uri}/api/2.0/mlflow/{route}"
         try:
