@@ -251,8 +251,10 @@ class Models:
         """Notes that there is no such use case any more. Requests under way finish on the version that took them."""
         if self._states.pop(use_case, None):
             LOGGER.info("%s: the registry has it no longer", use_case)
-            for listener in self._listeners:
-                listener()
+        if use_case == self.default_use_case:
+            self.know(use_case)
+        for listener in self._listeners:
+            listener()
 
     def _state(self, use_case: str) -> UseCaseState:
         return self._states.get(use_case, UseCaseState(use_case))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from modelyard.catalog import read_catalog
 from modelyard.settings import bare_environment
 
-SECONDS = 10
+SECONDS = 20
 
 
 class BrokenFile(BaseModel):
@@ -48,7 +48,12 @@ class UseCaseFiles:
             return []
         seen = _seen(self._folder)
         if seen != self._seen:
-            self._broken = _ask(self._folder)
+            try:
+                self._broken = _ask(self._folder)
+            except subprocess.TimeoutExpired:
+                # Another time it may be quicker.
+                reason = f"reading its files takes more than {SECONDS} s"
+                return [BrokenFile(file=str(self._folder), line=None, reason=reason)]
             self._seen = seen
         return self._broken
 
@@ -66,8 +71,6 @@ def _ask(folder: Path) -> list[BrokenFile]:
         done = subprocess.run(
             command, check=True, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
         )
-    except subprocess.TimeoutExpired:
-        return [BrokenFile(file=str(folder), line=None, reason=f"reading its files takes more than {SECONDS} s")]
     except subprocess.CalledProcessError as error:
         reason = f"reading its files ends with exit code {error.returncode}"
         return [BrokenFile(file=str(folder), line=None, reason=reason)]

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -27,10 +28,14 @@ def new_home() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def own(home: Path, postgres: Postgres, tracking_uri: str, **changes: object) -> Settings:
+def own(home: Path, postgres: Postgres, tracking_uri: str, **changes: str) -> Settings:
     """Settings that name servers of the user's."""
-    urls = {"raw_database_url": postgres.url("raw_data"), "clean_database_url": postgres.url("clean_data")}
-    return Settings(_env_file=None, modelyard_home=home, mlflow_tracking_uri=tracking_uri, **{**urls, **changes})
+    named: dict[str, Any] = {
+        "raw_database_url": postgres.url("raw_data"),
+        "clean_database_url": postgres.url("clean_data"),
+        "mlflow_tracking_uri": tracking_uri,
+    }
+    return Settings(_env_file=None, modelyard_home=home, **{**named, **changes})
 
 
 @pytest.mark.timeout(300)
