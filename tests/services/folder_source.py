@@ -53,12 +53,6 @@ class FolderSource:
         """Moves the challenger of some use cases, or takes it away."""
         self._write(CHALLENGER, versions)
 
-    def forget(self, use_case: str) -> None:
-        """Has a use case no longer."""
-        kept = {name: version for name, version in self._read(PRODUCTION).items() if name != use_case}
-        self.go_away()
-        self._write(PRODUCTION, kept)
-
     def go_away(self) -> None:
         """Stops answering."""
         self._file(PRODUCTION).unlink()

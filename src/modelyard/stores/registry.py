@@ -288,20 +288,6 @@ class Registry:
         with self._mlflow() as mlflow:
             mlflow.MlflowClient().delete_model_version(use_case, str(number))
 
-    def delete_use_case(self, use_case: str) -> None:
-        """Removes the registered model with its versions, and the experiment with its runs.
-
-        MLflow keeps a deleted experiment and its files until `mlflow gc`: under another name, so that a use case of
-        this one can begin anew.
-        """
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            if "registered_model" in self._ask("registered-models/get", name=use_case):
-                client.delete_registered_model(use_case)
-            if experiment := client.get_experiment_by_name(use_case):
-                client.rename_experiment(experiment.experiment_id, f"{use_case} (deleted {time.time():.0f})")
-                client.delete_experiment(experiment.experiment_id)
-
     def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
         url = f"{self._uri}/api/2.0/mlflow/{route}"
         try:
@@ -390,8 +376,7 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
     kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
     if training.flavor == "tensorflow":
         # Keras's own format: configuration and weights, nothing pickled.
-        requirements = _requirements("keras", _tensorflow())
-        model = mlflow.tensorflow.log_model(_without_optimizer(pipeline), **kept, pip_requirements=requirements)
+        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
     else:
         # Derived features and a calibration are steps of our own, which are read from where they are installed.
         ours = ("modelyard",) if contract.derived or contract.calibration else ()
@@ -407,15 +392,6 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
             (Path(folder) / name).write_bytes(content)
         mlflow.MlflowClient().log_model_artifacts(model.model_id, folder)
     return str(model.model_uri)
-
-
-def _without_optimizer(network: Any) -> Any:
-    """A copy of a Keras model with its weights alone: an optimizer can have twice as many numbers, for training on."""
-    from keras.models import clone_model
-
-    copy = clone_model(network)
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def _signature(contract: Contract) -> Any:
