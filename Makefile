@@ -104,7 +104,8 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
-	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev --extra benchmarks -o requirements/benchmarks.txt
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
 
 .PHONY: clean
