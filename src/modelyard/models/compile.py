@@ -96,24 +96,25 @@ def _put_in_order(graph: Any, columns: list[int]) -> None:
     """Makes a graph's probabilities come in another order of columns."""
     if columns == sorted(columns):
         return
+    _rename_probabilities(graph, SORTED_PROBABILITIES)
+    graph.initializer.append(numpy_helper.from_array(np.array(columns, np.int64), CLASS_COLUMNS))
+    graph.node.append(helper.make_node("Gather", [SORTED_PROBABILITIES, CLASS_COLUMNS], [PROBABILITIES], axis=1))
+
+
+def _rename_probabilities(graph: Any, new: str) -> None:
+    """Gives the probabilities another name wherever they are used, so that what comes after can have theirs."""
     for node in graph.node:
         for names in (node.input, node.output):
             for position, name in enumerate(names):
                 if name == PROBABILITIES:
-                    names[position] = SORTED_PROBABILITIES
-    graph.initializer.append(numpy_helper.from_array(np.array(columns, np.int64), CLASS_COLUMNS))
-    graph.node.append(helper.make_node("Gather", [SORTED_PROBABILITIES, CLASS_COLUMNS], [PROBABILITIES], axis=1))
+                    names[position] = new
 
 
 def append_calibration(graph: Any, calibration: Calibration | None) -> None:
     """Appends the formula to a compiled model's graph, after its probabilities; None leaves it as it is."""
     if calibration is None:
         return
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for position, name in enumerate(names):
-                if name == PROBABILITIES:
-                    names[position] = UNCALIBRATED
+    _rename_probabilities(graph, UNCALIBRATED)
     numbers = {"small": SMALL, "slopes": calibration.slopes, "intercepts": calibration.intercepts}
     for name, value in numbers.items():
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"calibration_{name}"))
