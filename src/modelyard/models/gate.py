@@ -12,7 +12,7 @@ from modelyard.contract import Contract, Frozen
 from modelyard.models.compile import Agreement
 from modelyard.models.evidence import Answers, Evidence, beside, positions, shared_classes
 from modelyard.models.guards import Guards, guard, measure_dummy
-from modelyard.models.measures import Predictions, measure
+from modelyard.models.measures import Predictions, improvement, measure
 from modelyard.models.metrics import evaluate
 from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance
 from modelyard.objective import LOSSES, error_left
@@ -227,7 +227,7 @@ def _compare(
     """The primary metric of the model and of another one, on the records of the classes that both know."""
     metric, pair = evidence.aim.metric, beside(evidence, other)
     model, its = measure(metric, pair.model), measure_other(metric, pair.other)
-    better = its.minus(model) if metric in LOSSES else model.minus(its)
+    better = improvement(metric, model, its)
     return Comparison(
         metric=metric,
         model=model.value,

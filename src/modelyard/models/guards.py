@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Frozen
 from modelyard.models.evidence import Evidence, Pair, beside
-from modelyard.models.measures import Predictions, measure
+from modelyard.models.measures import Predictions, improvement, measure
 from modelyard.models.significance import Measured, interval, upper_bound
 from modelyard.objective import DECISIONS, LOSSES, error_left
 from modelyard.usecase import Gate
@@ -212,7 +212,7 @@ def _answer(question: _Question, error_rate: float) -> Finding:
     )
     if other is None:
         return found
-    better = other.minus(model) if metric in LOSSES else model.minus(other)
+    better = improvement(metric, model, other)
     beside_other = {"than": question.than, "other": other.value, "difference": better.value}
     beside_other["is_one_answer"] = _is_one_answer(question)
     if question.allowed is not None:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from modelyard.contract import Label
 from modelyard.models.reliability import LEAST_PROBABILITY
 from modelyard.models.significance import Floats, Measured, effective_count
-from modelyard.objective import Objective
+from modelyard.objective import LOSSES, Objective
 
 Flags = NDArray[np.bool_]
 
@@ -56,6 +56,11 @@ def measure(metric: str, predictions: Predictions) -> Measured:
         predictions: What the model says. Each class has a record at least.
     """
     return MEASURES[metric](predictions)._replace(clusters=predictions.clusters)
+
+
+def improvement(metric: str, model: Measured, other: Measured) -> Measured:
+    """By how much a model is better than another one on the same records, by a metric or a loss."""
+    return other.minus(model) if metric in LOSSES else model.minus(other)
 
 
 def _mean(records: NDArray[Any]) -> Measured:
