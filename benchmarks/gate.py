@@ -224,7 +224,7 @@ def _experiments() -> Iterator[Experiment]:
     title = "guards refuse 0.80 beside 0.80: 1 000 records, 77 positive, 20 slices"
     yield Experiment(("gate_guards_refuse_equal",), title, refused_by_guards, 400)
     yield Experiment(("gate_slice_intervals",), "intervals hold: slices of 25 records", slice_intervals, 1000)
-    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 100)
+    yield Experiment(("gate_walk_promoted", "gate_walk_lost"), "40 retrainings, each 0.005 worse", walk, 200)
 
 
 EXPERIMENTS = tuple(_experiments())

@@ -24,9 +24,15 @@ def test_every_package_has_hashes_and_no_address(name: str) -> None:
     assert "index-url" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in LISTS if name not in ("all.txt", "uv.txt")])
+@pytest.mark.parametrize("name", [name for name in LISTS if name not in ("all.txt", "benchmarks.txt", "uv.txt")])
 def test_every_environment_has_the_versions_of_the_one_resolution(name: str) -> None:
     assert pins(name) <= pins("all.txt")
+
+
+def test_the_list_of_the_long_benchmarks_adds_what_it_names_and_nothing_else() -> None:
+    named = (FOLDER / "benchmarks.in").read_text(encoding="utf-8").splitlines()
+    added = {f"{name}=={version}" for name, version in pins("benchmarks.txt") - pins("all.txt")}
+    assert added == {line for line in named if not line.startswith("#")}
 
 
 def test_the_api_has_no_library_of_training() -> None:
