@@ -3,10 +3,10 @@
 An import error takes away every DAG of its file. So it is raised here, and the DAGs of the other use cases stay.
 """
 
+from dags.found import find
 from modelyard.errors import BadInput
 from modelyard.settings import read_settings
-from modelyard.usecase import usable_use_cases
 
-_, problems = usable_use_cases(read_settings().use_cases_path)
+problems = find(read_settings().use_cases_path).problems
 if problems:
-    raise BadInput("\n".join(map(str, problems)))
+    raise BadInput("\n".join(problems))

@@ -10,9 +10,10 @@ from typing import Any, get_args
 import pendulum
 from airflow.sdk import DAG, Asset, Param, chain
 
+from dags.found import find
 from dags.step_runner import RUN_DAY, pipeline_run, run_day, step
 from modelyard.settings import Settings, read_settings
-from modelyard.usecase import LaterFile, UseCase, usable_use_cases
+from modelyard.usecase import LaterFile, UseCase
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
 RETRIES = 3
@@ -140,6 +141,6 @@ def train_model(settings: Settings, use_case: UseCase) -> DAG:
 
 
 SETTINGS = read_settings()
-for found in usable_use_cases(SETTINGS.use_cases_path)[0].values():
+for found in find(SETTINGS.use_cases_path).use_cases:
     for make in (load_raw_data, preprocess_data, train_model):
         make(SETTINGS, found)

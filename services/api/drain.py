@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,10 +97,13 @@ class Drain:
         return None
 
     async def stop(self) -> None:
-        """Lets go of all spools; what is in them waits for the next process."""
+        """Lets go of the spools that were adopted; what is in them waits for the next process."""
         self._line.close()
-        for spool in self._spools:
-            await self._on_disk(spool.close)
+        with ExitStack() as stack:
+            for spool in self._adopted:
+                stack.callback(spool.close)
+            closing = stack.pop_all()
+        await self._on_disk(closing.close)
 
     @property
     def _spools(self) -> list[Spool]:

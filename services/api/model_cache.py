@@ -62,6 +62,11 @@ class ModelCache:
             pointer.write_text(f"{version}\n", encoding="utf-8")
             pointer.replace(self._folder / use_case / POINTER)
 
+    def forget(self, use_case: str) -> None:
+        """Removes all versions of a use case."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder / use_case)
+
     def _remove_old(self, folder: Path, version: int) -> None:
         others = [path for path in folder.iterdir() if path.name.isdecimal() and path.name != str(version)]
         others.sort(key=_age_seconds)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from modelyard.settings import PlatformService
 from services.api.routes import ServiceDep
+from services.api.use_case_files import BrokenFile
 
 # A page that somebody waits for shows them all; what takes longer is as good as away.
 TIMEOUT_SECONDS = 3
@@ -29,9 +30,10 @@ class ServiceState(BaseModel):
 
 
 class ServiceStates(BaseModel):
-    """The services of the platform."""
+    """The services of the platform, and the files of use cases that cannot be used."""
 
     services: list[ServiceState]
+    broken_use_cases: list[BrokenFile]
 
 
 @router.get("/services")
@@ -39,7 +41,8 @@ async def services(service: ServiceDep) -> ServiceStates:
     """The platform's services with their links; one that does not answer is a state, not an error."""
     known = service.settings.platform_services | service.settings.more_services
     asked = [asyncio.to_thread(_state, name, each) for name, each in known.items()]
-    return ServiceStates(services=await asyncio.gather(*asked))
+    broken = asyncio.to_thread(service.use_case_files.broken)
+    return ServiceStates(services=await asyncio.gather(*asked), broken_use_cases=await broken)
 
 
 def _state(name: str, service: PlatformService) -> ServiceState:

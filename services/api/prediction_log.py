@@ -134,7 +134,7 @@ class PredictionLog:
     async def stop(self) -> None:
         """Returns when all that was added is settled; the connections are closed then."""
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         for line in self._free:
             line.close()
 

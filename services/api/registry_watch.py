@@ -22,6 +22,7 @@ LOGGER = logging.getLogger(__name__)
 NOT_ASKED = "the registry has not been asked yet"
 ANSWERS = "answers"
 VERSIONS_IN_MEMORY = 2
+STOP_SECONDS = 1.0
 # A machine has few processors, and a version that is tried may take as much memory as one that answers.
 TAKEN_AT_A_TIME = 3
 # Of these, for use cases that answer already: no number of new ones holds up their next version.
@@ -55,6 +56,7 @@ class RegistryWatch:
         self._taken: dict[str, int] = {}
         # The one that answers and the one before, so that a rollback needs no download.
         self._proven: dict[str, list[ServedVersion]] = {}
+        self._withdrawn: set[str] = set()
         self._on_challengers: list[Callable[[Mapping[str, int]], None]] = []
         self._stopped = threading.Event()
         self._wanted = threading.Event()
@@ -74,9 +76,11 @@ class RegistryWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the looking; what is served stays."""
+        """Ends the looking; what is served stays. A registry that hangs is not waited for."""
         self._stopped.set()
         self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
 
     def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
         try:
@@ -107,8 +111,21 @@ class RegistryWatch:
         ours = {use_case: each for use_case, each in offered.items() if re.fullmatch(IDENTIFIER, use_case)}
         for listener in self._on_challengers:
             listener(_challengers(ours))
-        for use_case, versions in ours.items():
-            self._look_at(use_case, versions.production)
+        deleted = {use_case for use_case, versions in ours.items() if versions.is_deleted}
+        for use_case in deleted - self._withdrawn:
+            self._withdraw(use_case)
+        self._withdrawn = deleted
+        for use_case in ours.keys() - deleted:
+            self._look_at(use_case, ours[use_case].production)
+
+    def _withdraw(self, use_case: str) -> None:
+        """Ends the serving of a use case that was deleted."""
+        with self._lock:
+            for known in (self._taken, self._offered, self._proven):
+                known.pop(use_case, None)
+            self._in_loop(self._models.forget, use_case)
+            with _cache_trouble(use_case, 0):
+                self._cache.forget(use_case)
 
     def _look_at(self, use_case: str, version: int | None) -> None:
         if version is None:

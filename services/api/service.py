@@ -2,9 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from services.api.serving import Models
 from services.api.shadow import Shadows
 from services.api.spool import MEGABYTE, Spool
 from services.api.traffic import Traffic
+from services.api.use_case_files import UseCaseFiles
 
 OBSERVE_SECONDS = 2.0
 # Those who probe wait no longer than that.
@@ -70,6 +71,7 @@ class Service:
     watch: RegistryWatch
     lines: Lines
     bodies: Bodies
+    use_case_files: UseCaseFiles
 
     async def readiness(self) -> Readiness:
         """Whether predictions can be answered, which they can while the spool stands in for the database.
@@ -102,6 +104,15 @@ class Service:
         for use_case, served in self.models.served().items():
             metrics.VERSION.labels(use_case).set(served.version)
             metrics.LOADED_AT.labels(use_case).set(served.loaded_at.timestamp())
+
+    def work(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What is done meanwhile, each until it is cancelled."""
+        yield self.drain.run()
+        yield self.heartbeat.run()
+        yield self.shadows.run()
+        yield keep_house(self.lines, self.settings.api_idempotency_seconds)
+        yield self.observe_on()
+        yield end_idle_connections()
 
     async def observe_on(self) -> None:
         """Does so until it is cancelled, as another process may be the one that is asked for them."""
@@ -136,60 +147,62 @@ async def running(
     open_home(settings.home)
     folder = settings.spool_folder
     limit_bytes = settings.api_spool_limit_mb * MEGABYTE
-    spool = _own_spool(folder, limit_bytes)
-    with ThreadPoolExecutor(1, "spool") as disk:
-        log = PredictionLog(url, spool, disk, settings.api_commit_seconds, settings.api_idempotency_seconds)
-        drain = Drain(url, log, spool, disk, folder, limit_bytes)
+    # What was started is stopped, in reverse, however far the start came and whatever goes wrong on the way back.
+    async with AsyncExitStack() as stack:
+        disk = stack.enter_context(ThreadPoolExecutor(1, "spool"))
+        spool = _own_spool(folder, limit_bytes)
+        stack.callback(lambda: disk.submit(spool.close).result())
         # The log has connections of its own: no number of questions whether the service is ready may hold it up.
         lines = Lines(url, connections=2)
+        stack.callback(lines.close)
         heartbeat = Heartbeat(lines, models, settings.api_heartbeat_seconds)
-        repeats = Repeats(lines, drain.find_claim, settings.api_idempotency_seconds)
+        stack.push_async_callback(heartbeat.remove)
+        log = PredictionLog(url, spool, disk, settings.api_commit_seconds, settings.api_idempotency_seconds)
+        drain = Drain(url, log, spool, disk, folder, limit_bytes)
+        stack.push_async_callback(drain.stop)
+        stack.push_async_callback(log.stop)
         shadows = Shadows(url, models, log, traffic)
-        watch = _start_watching(settings, source, models, shadows)
+        stack.callback(shadows.close)
         service = Service(
             settings=settings,
             models=models,
             log=log,
             drain=drain,
             batches=asyncio.Semaphore(BATCHES_AT_A_TIME),
-            repeats=repeats,
+            repeats=Repeats(lines, drain.find_claim, settings.api_idempotency_seconds),
             shadows=shadows,
             traffic=traffic,
             heartbeat=heartbeat,
-            watch=watch,
+            watch=_watch(settings, source, models, shadows),
             lines=lines,
             bodies=Bodies(traffic, settings.longest_body, settings.api_concurrency_limit),
+            use_case_files=UseCaseFiles(settings.use_cases_path),
         )
-        house = keep_house(lines, settings.api_idempotency_seconds)
-        idle = end_idle_connections()
-        async with _in_background(drain.run(), heartbeat.run(), shadows.run(), house, service.observe_on(), idle):
-            yield service
-            watch.stop()
-        shadows.close()
-        await log.stop()
-        await drain.stop()
-        await heartbeat.remove()
-        lines.close()
+        await stack.enter_async_context(_in_background(*service.work()))
+        stack.callback(service.watch.stop)
+        service.watch.start()
+        yield service
 
 
 @asynccontextmanager
 async def _in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Has work done meanwhile, all of which goes on until it is cancelled, as it is at the end."""
     tasks = [asyncio.create_task(each) for each in work]
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _start_watching(settings: Settings, source: ModelSource, models: Models, shadows: Shadows) -> RegistryWatch:
-    """Begins to look for what is in production, and for its challengers unless they are switched off."""
+def _watch(settings: Settings, source: ModelSource, models: Models, shadows: Shadows) -> RegistryWatch:
+    """Looks for what is in production, once it is started, and for its challengers unless they are switched off."""
     cache = ModelCache(settings.home / "models", settings.keep_versions)
     fetcher = Fetcher(source, cache, settings.model_limit_bytes)
     watch = RegistryWatch(source, fetcher, cache, models, settings.api_poll_seconds)
     if settings.api_shadow:
         watch.on_challengers(ChallengerWatch(fetcher, shadows, settings.api_poll_seconds).look)
-    watch.start()
     return watch
 
 

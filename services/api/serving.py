@@ -247,6 +247,15 @@ class Models:
         """Notes how far a version in production is that was not tried yet."""
         self._put(replace(self._state(use_case), detail=detail), logging.INFO)
 
+    def forget(self, use_case: str) -> None:
+        """Notes that there is no such use case any more. Requests under way finish on the version that took them."""
+        if self._states.pop(use_case, None):
+            LOGGER.info("%s: the registry has it no longer", use_case)
+        if use_case == self.default_use_case:
+            self.know(use_case)
+        for listener in self._listeners:
+            listener()
+
     def _state(self, use_case: str) -> UseCaseState:
         return self._states.get(use_case, UseCaseState(use_case))
 

@@ -104,7 +104,13 @@ class Spool:
     def own(cls, folder: Path, limit_bytes: int) -> Self:
         """A new one for this process."""
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder / f"{uuid.uuid4()}{ENDING}", limit_bytes)
+        name = str(uuid.uuid4())
+        try:
+            return cls(folder / f"{name}{ENDING}", limit_bytes)
+        except BaseException:
+            for left in folder.glob(f"{name}*"):
+                left.unlink()
+            raise
 
     @property
     def is_empty(self) -> bool:

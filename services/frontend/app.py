@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from modelyard.hosts import reachable_url
 from modelyard.settings import read_settings
 from services.frontend.asking import Api
 from services.frontend.fields import FIELD
@@ -19,7 +20,7 @@ ASSETS = Path(__file__).with_name("assets")
 def connected() -> Api:
     """The API, one connection pool for everybody who looks."""
     settings = read_settings()
-    return Api(settings.api_url or f"http://127.0.0.1:{settings.api_port}", settings.api_key)
+    return Api(settings.api_url or f"{reachable_url(settings.bind_address)}:{settings.api_port}", settings.api_key)
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from services.frontend.said import (
     LastPredictions,
     Record,
     Said,
-    Service,
     Services,
 )
 
@@ -72,9 +71,9 @@ class Api:
         """How the API is, also when it cannot answer predictions."""
         return _as(Health, self._json("GET", "/health", also=HTTPStatus.SERVICE_UNAVAILABLE))
 
-    def services(self) -> tuple[Service, ...]:
-        """The services of the platform."""
-        return _as(Services, self._json("GET", "/services")).services
+    def services(self) -> Services:
+        """The services of the platform, and the files of use cases that cannot be used."""
+        return _as(Services, self._json("GET", "/services"))
 
     def last_predictions(self, use_case: str, limit: int) -> tuple[KeptPrediction, ...]:
         """What was answered last for a use case."""

@@ -130,6 +130,14 @@ class Answer(Said):
     warnings: tuple[str, ...] = ()
 
 
+class Challenger(Said):
+    """The version that waits for the gate or for a person, beside the one that answers."""
+
+    model_version: int
+    asked: bool = False
+    detail: str = ""
+
+
 class UseCaseHealth(Said):
     """What the API does for a use case."""
 
@@ -137,6 +145,7 @@ class UseCaseHealth(Said):
     offered_version: int | None = None
     proof: str | None = None
     detail: str = ""
+    shadow: Challenger | None = None
 
 
 class Health(Said):
@@ -158,10 +167,24 @@ class Service(Said):
     detail: str = ""
 
 
+class BrokenFile(Said):
+    """A file that should declare a use case, and does not."""
+
+    file: str
+    line: int | None = None
+    reason: str
+
+    @property
+    def place(self) -> str:
+        """The file, with its line where there is one."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
 class Services(Said):
-    """The services of the platform."""
+    """The services of the platform, and the files of use cases that cannot be used."""
 
     services: tuple[Service, ...]
+    broken_use_cases: tuple[BrokenFile, ...] = ()
 
 
 class KeptPrediction(Said):

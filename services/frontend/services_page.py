@@ -24,17 +24,21 @@ def show_services_page(api: Api) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _show_now(api: Api) -> None:
     try:
-        services, health, info = api.services(), api.health(), api.info()
+        said, health, info = api.services(), api.health(), api.info()
     except ApiTrouble as trouble:
         show_unreachable(trouble)
         return
     st.subheader("Services", anchor=False)
-    if not services:
+    if not said.services:
         st.info("No services are listed: whoever starts the API says with PLATFORM_SERVICES what there is.")
-    _in_columns([partial(_show_service, service) for service in services], "services")
+    _in_columns([partial(_show_service, service) for service in said.services], "services")
     st.subheader("Models", anchor=False)
     models = [partial(_show_model, info.title_of(name), state) for name, state in health.use_cases.items()]
     _in_columns(models, "models")
+    for broken in said.broken_use_cases:
+        # As code: its words are a file's, and no markup.
+        st.error("This file cannot be used as a use case:", icon=":material/error:")
+        st.code(f"{broken.place}: {broken.reason}", language=None, wrap_lines=True)
 
 
 def _in_columns(cards: Sequence[Callable[[], None]], what: str) -> None:
@@ -52,7 +56,8 @@ def _show_service(service: Service) -> None:
 
 def _show_model(title: str, state: UseCaseHealth) -> None:
     version = f"version {state.model_version}" if state.model_version else "no version"
-    st.html(_head(title, _mark(state), version) + _text(state.detail))
+    challenger = _text(f"Challenger: {state.shadow.detail}") if state.shadow else ""
+    st.html(_head(title, _mark(state), version) + _text(state.detail) + challenger)
 
 
 def _mark(state: UseCaseHealth) -> str:

@@ -65,6 +65,10 @@ def _options(settings: Settings) -> list[str]:
         "--ServerApp.port_retries=0",
         # Jupyter's own check knows no addresses but this machine's.
         "--ServerApp.allow_remote_access=True",
+        "--LabApp.default_url=/lab/tree/notebooks",
+        # Nothing is asked about news, and nobody is asked for them.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
 
 

@@ -10,22 +10,24 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import BaseModel
 
+from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
-from modelyard.errors import BadInput, ModelyardError, Refused
+from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, Refused
 from modelyard.settings import (
     Administration,
     Settings,
     let_waiting_threads_sleep,
     reach_this_machine_directly,
     read_settings,
+    run_in_utf8,
 )
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import LaterFile, UseCase, find_use_case
+from modelyard.usecase import LaterFile, UseCase
 
 app = typer.Typer(
     help="From raw data to a monitored prediction service.",
@@ -175,6 +177,23 @@ def prune(use_case: UseCaseName, run: PipelineRun = None) -> None:
     from modelyard.steps.prune import prune
 
     _run_step("prune", use_case, run, lambda found, platform, _: prune(found, platform))
+
+
+@app.command("delete-use-case")
+def delete_use_case(
+    name: Annotated[str, typer.Argument(help="Name of the use case.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all that a use case has: records, snapshots, versions, predictions, objects. Its own file stays."""
+    from modelyard.catalog import read_catalog
+    from modelyard.steps import delete
+
+    with ExitStack() as stack:
+        platform = _connect(stack, tracking=True)
+        found = delete.belongings(name, read_catalog(platform.settings.use_cases_path), platform)
+        if not yes:
+            _ask_whether_to_delete(found.model_dump(exclude={"use_case"}), name)
+        typer.echo(json.dumps(delete.delete_use_case(found, platform).model_dump(mode="json")))
 
 
 @app.command()
@@ -335,6 +354,7 @@ def airflow_init() -> None:
 
 def main() -> None:
     """Runs the command line; the only place where errors become exit codes."""
+    run_in_utf8()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request while one waits for an answer
     signal.signal(signal.SIGTERM, _end)
@@ -343,8 +363,16 @@ def main() -> None:
     try:
         app()
     except ModelyardError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except OSError as error:
+        if full := NoSpaceLeft.of(error):
+            _fail(full)
+        raise
+
+
+def _fail(error: ModelyardError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 def _end(number: int, _: FrameType | None) -> None:
@@ -357,6 +385,12 @@ def _run_step(step: str, use_case: str, run: str | None, work: Step[Done], *, tr
     with ExitStack() as stack:
         platform = _connect(stack, tracking=tracking)
         return _keep_and_print(step, use_case, run or _new_run(), platform, work)
+
+
+def _ask_whether_to_delete(belongings: dict[str, object], name: str) -> None:
+    if not sys.stdin.isatty():
+        raise BadInput(f"nobody is there to ask: --yes deletes {name} with {belongings}")
+    typer.confirm(f"Delete {name} with {belongings}? It cannot be taken back", abort=True)
 
 
 def _connect(stack: ExitStack, *, tracking: bool) -> Platform:

@@ -1,5 +1,7 @@
 """What can go wrong, in one hierarchy. A class's docstring is its message when none is given."""
 
+import errno
+
 
 class ModelyardError(Exception):
     """Modelyard could not do what was asked."""
@@ -40,6 +42,18 @@ class ServiceUnavailable(ModelyardError):
 
 class StepFailed(ModelyardError):
     """The step could not be finished."""
+
+
+class NoSpaceLeft(StepFailed):
+    """The disk is full."""
+
+    @classmethod
+    def of(cls, error: OSError) -> "NoSpaceLeft | None":
+        """As an error of the system says it; None: it says something else."""
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return None
+        where = f"in {error.filename}" if error.filename else "on the disk"
+        return cls(f"no space left {where}: {error.strerror}")
 
 
 class UnusableModel(StepFailed):

@@ -63,6 +63,13 @@ def is_address(host: str) -> bool:
     return True
 
 
+def reachable_url(bind_address: str) -> str:
+    """The beginning of the URL at which this machine reaches what is bound to an address, without the port."""
+    # What is bound to all of IPv6 need not answer on IPv4.
+    address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(bind_address, bind_address)  # noqa: S104
+    return f"http://[{address}]" if ":" in address else f"http://{address}"
+
+
 class AllowedHosts:
     """What may stand in the header Host: these names, localhost, and every IP address; each with any port.
 

@@ -5,8 +5,11 @@ from the secrets of a container, else from the default here. `config.env` docume
 """
 
 import json
+import locale
+import logging
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +49,10 @@ STEP_SETTINGS = {
 }
 BARE_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 MEGABYTE = 2**20
+UTF8_MODE = "PYTHONUTF8"
+# What libpq reads (PostgreSQL documentation, "Environment Variables"), and other things of PostgreSQL's.
+POSTGRES_VARIABLE = re.compile("PG[A-Z]+|PGCONNECT_TIMEOUT")
+LOGGER = logging.getLogger(__name__)
 
 
 class PlatformService(BaseModel):
@@ -115,6 +122,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=("config.env", "secrets.env"),
+        env_file_encoding="utf-8",
         secrets_dir=SECRETS_FOLDERS,
         env_ignore_empty=True,
         extra="ignore",
@@ -322,6 +330,31 @@ def settings_environment(settings: Settings) -> dict[str, str]:
     # What has parts is read from the environment as JSON.
     values = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name.upper(): str(value) for name, value in values.items()}
+
+
+def leave_postgres_variables() -> None:
+    """Takes what libpq reads of the environment out of it, for this process and those that it starts.
+
+    It is for other servers: the embedded one is described by its URL, and would not be found, or not let us in, with a
+    service, an encryption or options that a shell brings along. A server of the user's is described by its URL, too.
+    """
+    found = sorted(filter(POSTGRES_VARIABLE.fullmatch, os.environ))
+    for name in found:
+        del os.environ[name]
+    if found:
+        LOGGER.info("left aside, as the embedded Postgres has its own settings: %s", ", ".join(found))
+
+
+def run_in_utf8() -> None:
+    """Starts this program again in Python's UTF-8 mode where the locale has another encoding.
+
+    Paths, settings and what is printed may have any letters, also in a shell whose locale has not.
+    """
+    is_utf8 = sys.flags.utf8_mode or locale.getencoding().lower().replace("-", "") == "utf8"
+    if is_utf8 or os.environ.get(UTF8_MODE) == "1":
+        return
+    os.environ[UTF8_MODE] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (the program that runs)
 
 
 def let_waiting_threads_sleep() -> None:

@@ -1,25 +1,19 @@
-"""What a use case is, and how use cases are found.
+"""What a use case is; `catalog` finds them.
 
 A use case is a Python file with one value, `USE_CASE`. It imports only the contract, this module and the standard
 library: estimators are named and resolved when a step runs, so that reading a use case costs nothing.
 """
 
-import importlib
-import importlib.util
 import math
-import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from modelyard.contract import Contract, Derived, Feature, FeatureType, Frozen, Name, Target, TaskKind
-from modelyard.errors import BadInput, UnknownUseCase
+from modelyard.errors import BadInput
 from modelyard.objective import Cost, Objective
 
 # Tables of the platform's own in the two databases.
@@ -490,86 +484,3 @@ class UseCase(Frozen):
                 return candidate
         known = ", ".join(candidate.name for candidate in self.candidates)
         raise BadInput(f"use case {self.name} has no candidate {name!r}; it has: {known}")
-
-
-def find_use_cases(folder: Path | None = None) -> dict[str, UseCase]:
-    """All use cases by name: those in the package, and those in a folder of the user's.
-
-    Args:
-        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
-
-    Raises:
-        BadInput: A file cannot be used; the message names it and says why.
-    """
-    found, problems = usable_use_cases(folder)
-    if problems:
-        raise problems[0]
-    return found
-
-
-def usable_use_cases(folder: Path | None = None) -> tuple[dict[str, UseCase], list[BadInput]]:
-    """The use cases that can be used, by name, and what is wrong with the files that cannot.
-
-    Args:
-        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
-    """
-    found: dict[str, UseCase] = {}
-    problems: list[BadInput] = []
-    for where, load in _places(folder):
-        try:
-            use_case = _use_case_of(load(), where)
-            if use_case.name in found:
-                raise BadInput(f"{where}: there is another use case named {use_case.name}")
-            found[use_case.name] = use_case
-        except BadInput as problem:
-            problems.append(problem)
-    return found, problems
-
-
-def find_use_case(name: str, folder: Path | None = None) -> UseCase:
-    """The use case of that name.
-
-    Raises:
-        UnknownUseCase: There is none; the message lists those there are.
-    """
-    use_cases = find_use_cases(folder)
-    if name not in use_cases:
-        raise UnknownUseCase(f"there is no use case {name!r}; there are: {', '.join(sorted(use_cases))}")
-    return use_cases[name]
-
-
-def _places(folder: Path | None) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
-    package = importlib.import_module("modelyard.usecases")
-    for info in pkgutil.iter_modules(package.__path__):
-        name = f"modelyard.usecases.{info.name}"
-        yield name, partial(importlib.import_module, name)
-    if folder is None:
-        return
-    if not folder.is_dir():
-        yield str(folder), partial(_no_folder, folder)
-    for path in sorted(folder.glob("*.py")):
-        yield str(path), partial(_module_of, path)
-
-
-def _no_folder(folder: Path) -> NoReturn:
-    raise BadInput(f"USE_CASES_PATH names {folder}, which is not a folder")
-
-
-def _use_case_of(module: ModuleType, where: str) -> UseCase:
-    use_case = getattr(module, "USE_CASE", None)
-    if not isinstance(use_case, UseCase):
-        raise BadInput(f"{where}: no USE_CASE of type UseCase is defined there")
-    return use_case
-
-
-def _module_of(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"modelyard_user_use_cases.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    # A user's file can raise anything, and must take no other use case away.
-    except Exception as error:
-        raise BadInput(f"{path}: {error or type(error).__name__}") from error
-    return module

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from modelyard.catalog import find_use_case, read_catalog
 from modelyard.settings import child_environment
-from modelyard.usecase import find_use_case, find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
 DAGS = REPOSITORY / "dags"
@@ -71,6 +71,8 @@ def with_own(describe: Describe, tmp_path_factory: pytest.TempPathFactory) -> De
     folder = tmp_path_factory.mktemp("use_cases")
     (folder / "churn.py").write_text(OWN_USE_CASE)
     (folder / "broken.py").write_text("1 / 0")
+    (folder / "half.py").write_text(OWN_USE_CASE[: len(OWN_USE_CASE) // 2])
+    (folder / "never.py").write_text(OWN_USE_CASE.replace('"churn"', '"never"').replace("*/10 * * * *", "when I like"))
     return describe(USE_CASES_PATH=str(folder))
 
 
@@ -89,7 +91,7 @@ def test_reading_the_folder_loads_nothing_heavy(described: Description) -> None:
 
 
 def test_no_dag_file_imports_another() -> None:
-    helpers = {"step_runner", "step_container"}
+    helpers = {"found", "step_runner", "step_container"}
     for file in DAGS.glob("*.py"):
         others = {other.stem for other in DAGS.glob("*.py")} - {file.stem, *helpers, "__init__"}
         assert not [other for other in others if f"dags.{other}" in file.read_text()], file
@@ -149,8 +151,20 @@ def test_another_source_can_be_loaded(loan_dags: dict[str, Any]) -> None:
 
 def test_a_broken_use_case_is_an_import_error_that_names_it_and_takes_no_other_away(with_own: Description) -> None:
     (message,) = with_own["errors"].values()
-    assert "broken.py: division by zero" in message
+    assert "broken.py:1: division by zero" in message
+    assert "half.py:" in message
+    assert "use case never: schedule='when I like'" in message
     assert {"loan_approval.train_model", "churn.train_model"} <= set(with_own["dags"])
+    # What is wrong with one file of DAGs stops all the runs of its DAGs.
+    assert [Path(file).name for file in with_own["errors"]] == ["use_case_errors.py"]
+
+
+def test_a_step_works_beside_a_broken_use_case(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0")
+    command = [str(Path(sys.executable).with_name("modelyard")), "extra", "--use-case", "skin_cancer"]
+    environment = child_environment({"USE_CASES_PATH": str(tmp_path)})
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr
 
 
 def test_a_use_case_of_the_users_gets_its_dags(with_own: Description) -> None:
@@ -178,7 +192,7 @@ def test_what_has_no_schedule_waits_for_nothing_but_to_be_started(described: Des
 
 
 def test_every_use_case_has_the_schedule_that_it_declares(described: Description) -> None:
-    use_cases = find_use_cases()
+    use_cases = read_catalog().use_cases
     found = {name: described["dags"][f"{name}.load_raw_data"]["schedule"] for name in use_cases}
     assert found == {name: use_case.schedule for name, use_case in use_cases.items()}
     assert (found["credit_risk"], found["iris"]) == ("*/10 * * * *", "@daily")

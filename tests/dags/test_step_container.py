@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from modelyard.catalog import find_use_case
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
-from modelyard.usecase import find_use_case
 
 GIVEN: dict[str, Any] = {
     "step_runner": "docker",

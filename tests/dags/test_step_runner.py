@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
+from modelyard.catalog import find_use_case
 from modelyard.settings import read_settings
-from modelyard.usecase import find_use_case
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 DAG_RUN = SimpleNamespace(

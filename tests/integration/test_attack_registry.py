@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from modelyard.catalog import find_use_case
 from modelyard.errors import NothingToWorkOn, StepFailed
 from modelyard.local.postgres import Postgres
 from modelyard.models.compiled import PACKAGE_FILES
@@ -27,7 +28,7 @@ from modelyard.steps.prune import prune
 from modelyard.steps.score import score
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, Registry
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 from tests.integration.test_pipeline import loop, rows, write
 
 MLMODEL = """

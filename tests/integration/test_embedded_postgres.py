@@ -1,5 +1,6 @@
 """The embedded Postgres: shared, stopped after the last user, and well after every crash."""
 
+import json
 import os
 import signal
 import stat
@@ -19,6 +20,7 @@ from modelyard.local import account
 from modelyard.local.account import Account
 from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.local.shared import shared, wait_until
+from modelyard.settings import child_environment
 from modelyard.stores.database import make_engine
 from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
 
@@ -303,3 +305,61 @@ def test_two_migrate_at_once(new_home: Path) -> None:
         files = ask(postgres.url("raw_data", "postgres"), "select count(*) from schema_migrations")
         files_too = ask(postgres.url("clean_data", "postgres"), "select count(*) from schema_migrations")
         assert sorted(done) == ["0", str(files + files_too)]
+
+
+BROUGHT_ALONG = {
+    "PGSSLMODE": "verify-full",
+    "PGSERVICE": "nowhere",
+    "PGOPTIONS": "-c default_transaction_read_only=on",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGREQUIREAUTH": "scram-sha-256",
+    "PGCLIENTENCODING": "latin1",
+}
+
+
+def test_it_is_asked_with_its_own_settings_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in BROUGHT_ALONG.items():
+        monkeypatch.setenv(name, value)
+    with embedded_postgres(home) as postgres:
+        ask(postgres.url("raw_data"), "create table if not exists brought (note text)")
+        ask(postgres.url("raw_data"), "insert into brought values ('é')")
+        assert ask(postgres.url("raw_data"), "select note from brought") == "é"
+        assert not BROUGHT_ALONG.keys() & os.environ.keys()
+
+
+IN_A_SMALL_DISK = 'mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"'
+
+
+def on_a_small_disk(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command that sees a disk of 8 MB at the folder, in a mount namespace of its own."""
+    namespace = ["unshare", "--mount"] if ROOT else ["unshare", "--user", "--map-root-user", "--mount"]
+    whole = [*namespace, "sh", "-c", IN_A_SMALL_DISK, str(folder), *command]
+    return subprocess.run(whole, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("command", ["status", "demo", "up-local", "load --use-case iris"])
+def test_a_disk_that_is_full_at_the_first_start_is_a_sentence(
+    new_home: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if on_a_small_disk(new_home, "true").returncode:
+        pytest.skip("no disk can be mounted here")
+    monkeypatch.setenv("MODELYARD_HOME", str(new_home / "home"))
+    done = on_a_small_disk(new_home, str(Path(sys.executable).with_name("modelyard")), *command.split())
+    if command == "status":
+        assert (done.returncode, done.stderr) == (0, "")
+        return
+    assert done.returncode == 1, done.stderr
+    assert f"error: no space left in {new_home / 'home'}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes_of(new_home) == []
+
+
+def test_a_home_of_any_letters_works_in_a_shell_without_them(new_home: Path) -> None:
+    home = new_home / "zuhause é"
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "MODELYARD_HOME": str(home)}
+    program = str(Path(sys.executable).with_name("modelyard"))
+    environment = child_environment(ascii_only)
+    for arguments in (["load", "--use-case", "iris"], ["status"], ["status", "--json"]):
+        done = subprocess.run([program, *arguments], check=False, capture_output=True, env=environment)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["home"] == str(home)

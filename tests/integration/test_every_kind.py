@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from modelyard.catalog import find_use_case
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.models.tabular import fitted_scores
@@ -28,7 +29,7 @@ from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, RecordKey, Split, UseCase, find_use_case
+from modelyard.usecase import Candidate, RecordKey, Split, UseCase
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until
 
 DATA = Path(__file__).parents[2] / "data"

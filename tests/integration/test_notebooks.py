@@ -9,13 +9,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from modelyard.catalog import find_use_case
 from modelyard.local.postgres import Postgres
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import preprocess
 from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine
 from modelyard.stores.raw import RawStore
-from modelyard.usecase import Candidate, find_use_case
+from modelyard.usecase import Candidate
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"

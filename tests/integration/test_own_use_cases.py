@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.authoring.draft import Question
 from modelyard.authoring.new import new, new_of_pictures
+from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings
@@ -17,7 +18,7 @@ from modelyard.steps.deploy import deploy
 from modelyard.steps.platform import Platform, connected
 from modelyard.steps.score import score
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 from tests.integration import test_pictures
 from tests.integration.test_every_kind import loop
 from tests.painted import write_photos

@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from sqlalchemy import Engine, text
 
+from modelyard.catalog import find_use_case
 from modelyard.contract import Limits
 from modelyard.errors import BadInput, NothingToWorkOn, Refused, ServiceUnavailable, StepFailed
 from modelyard.local.postgres import Postgres
@@ -26,7 +27,7 @@ from modelyard.steps.prune import prune
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, Gate, Profile, UseCase, find_use_case
+from modelyard.usecase import Candidate, Gate, Profile, UseCase
 from tests.services.made_models import LOAN_RECORD
 from tests.services.running_api import running_api, wait_until
 

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from data.make_skin_cancer import lesion_picture
+from modelyard.catalog import find_use_case
 from modelyard.contract import Pixels
 from modelyard.models.fit_pictures import fit_pictures
 from modelyard.settings import child_environment
-from modelyard.usecase import find_use_case
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "data" / "skin_cancer_sample"

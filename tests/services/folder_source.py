@@ -10,6 +10,7 @@ from modelyard.stores.registry import Offered
 
 PRODUCTION = "production"
 CHALLENGER = "challenger"
+DELETED = "deleted"
 HELD = "held"
 
 
@@ -28,8 +29,11 @@ class FolderSource:
             production = self._read(PRODUCTION)
         except FileNotFoundError as error:
             raise ServiceUnavailable(f"the folder {self.folder} does not answer") from error
-        challengers = self._read(CHALLENGER) if self._file(CHALLENGER).exists() else {}
-        return {name: Offered(version, challengers.get(name)) for name, version in production.items()}
+        challengers, deleted = self._read_all(CHALLENGER), self._read_all(DELETED)
+        return {
+            name: Offered(version, challengers.get(name), is_deleted=name in deleted)
+            for name, version in production.items()
+        }
 
     def download(self, use_case: str, number: int, folder: Path, names: tuple[str, ...], limit_bytes: int) -> Path:
         """As the registry has it."""
@@ -53,16 +57,29 @@ class FolderSource:
         """Moves the challenger of some use cases, or takes it away."""
         self._write(CHALLENGER, versions)
 
+    def delete(self, use_case: str) -> None:
+        """Says of a use case that it was deleted."""
+        self._write(DELETED, {use_case: None})
+        self.point(**{use_case: None})
+
+    def lose_everything(self) -> None:
+        """Answers, and has no use case any more."""
+        self.go_away()
+        self._write(PRODUCTION, {})
+
     def go_away(self) -> None:
         """Stops answering."""
         self._file(PRODUCTION).unlink()
 
     def _write(self, alias: str, versions: dict[str, int | None]) -> None:
         file = self._file(alias)
-        now = self._read(alias) if file.exists() else {}
+        now = self._read_all(alias)
         unfinished = file.with_suffix(".new")
         unfinished.write_text(json.dumps(now | versions), encoding="utf-8")
         unfinished.replace(file)
+
+    def _read_all(self, alias: str) -> dict[str, int | None]:
+        return self._read(alias) if self._file(alias).exists() else {}
 
     def _read(self, alias: str) -> dict[str, int | None]:
         return dict(json.loads(self._file(alias).read_text(encoding="utf-8")))

@@ -1,6 +1,7 @@
 """A page of a foreign site, whose name resolves to this machine by now, asks the services: none of them answers it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,3 +182,11 @@ def test_an_impossible_name_keeps_a_service_from_starting() -> None:
         )
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("the settings cannot be used: ALLOWED_HOSTS: "), done.stderr
+
+
+def test_jupyter_opens_on_the_notebooks_and_asks_about_no_news(jupyter: str) -> None:
+    with httpx.Client(base_url=jupyter, params={"token": "token"}, trust_env=False) as browser:
+        assert browser.get("/").headers["Location"].partition("?")[0] == "/lab/tree/notebooks"
+        page = browser.get("/lab").text
+    [settings] = re.findall(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert json.loads(settings)["news"] == {"disabled": True}

@@ -20,7 +20,7 @@ from services.frontend import said
 from services.frontend.answers import interval, probability_picture, reliability_picture
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
-from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api
+from tests.services.running_api import REPOSITORY, RunningApi, free_port, running_api, wait_until
 
 APP = REPOSITORY / "services" / "frontend" / "app.py"
 PATIENCE_SECONDS = 60
@@ -36,10 +36,15 @@ def api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for contract in contracts:
         put(source, 1, contract, LOAN_RECORD if contract.use_case == "loan_approval" else EVERY_RECORD)
     put(source, 1, odd_contract(), {"mark_up": 1.0})
+    put(source, 2, loan_contract(threshold=0.4), LOAN_RECORD)
+    source.challenge(loan_approval=2)
     names = [*(contract.use_case for contract in contracts), "odd_words"]
     source.point(**dict.fromkeys(names, 1), no_model_yet=None)
     arguments = ["tests.services.folder_api", str(source.folder)]
-    with running_api(arguments, tmp_path_factory.mktemp("home"), postgres.url("raw_data", "api")) as running:
+    broken = tmp_path_factory.mktemp("use_cases")
+    (broken / "broken.py").write_text(f"\nraise ValueError({MARKUP!r})\n")
+    home, url = tmp_path_factory.mktemp("home"), postgres.url("raw_data", "api")
+    with running_api(arguments, home, url, use_cases_path=broken) as running:
         for name in names:
             running.wait_for_version(1, name)
         yield running
@@ -303,6 +308,19 @@ def test_the_overview_calls_a_use_case_by_its_title() -> None:
     assert "No model yet" in words(page)
 
 
+@pytest.mark.usefixtures("page")
+def test_the_overview_shows_the_challenger(api: RunningApi) -> None:
+    wait_until(lambda: (api.health()["shadow"] or {}).get("asked", False), api.logged)
+    page = shown(AppTest.from_function(overview, default_timeout=PATIENCE_SECONDS).run())
+    assert "Challenger: version 2 is asked what version 1 is" in words(page)
+
+
+@pytest.mark.usefixtures("page")
+def test_the_overview_names_a_file_that_is_no_use_case() -> None:
+    page = shown(AppTest.from_function(overview, default_timeout=PATIENCE_SECONDS).run())
+    assert [each.value.rpartition("/")[2] for each in page.code] == [f"broken.py:2: {MARKUP}"]
+
+
 def test_no_model_yet_says_what_to_do(postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     source = FolderSource(tmp_path / "registry")
@@ -355,3 +373,15 @@ def test_no_larger_file_is_taken_than_the_api_takes() -> None:
 )
 def test_a_large_number_keeps_its_digits(value: float, words: str) -> None:
     assert said.number(value) == words
+
+
+@pytest.mark.parametrize(("bound", "host"), [("192.0.2.7", "192.0.2.7"), ("::1", "[::1]"), ("0.0.0.0", "127.0.0.1")])  # noqa: S104
+def test_without_an_address_the_api_is_looked_for_where_it_is_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bound: str, host: str
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("BIND_ADDRESS", bound)
+    monkeypatch.setenv("API_PORT", str(port))
+    for page in _pages("", monkeypatch, tmp_path):
+        shown(page.run())
+        assert f"The API at http://{host}:{port} " in errors(page)

@@ -5,13 +5,15 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.services.conftest import Case, StartApi
+from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD
-from tests.services.running_api import RunningApi, free_port
+from tests.services.running_api import RunningApi, free_port, wait_until
 
 HEALTHY = {"metadatabase": {"status": "healthy"}, "triggerer": {"status": None}}
 HALF = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
@@ -126,4 +128,44 @@ def test_every_service_is_there_with_its_link_and_how_it_is(start_api: StartApi)
 
 
 def test_without_services_the_list_is_empty(case: Case) -> None:
-    assert case.api.client.get("/services").json() == {"services": []}
+    assert case.api.client.get("/services").json() == {"services": [], "broken_use_cases": []}
+
+
+def test_a_file_that_is_no_use_case_is_named_and_stops_nothing(start_api: StartApi, tmp_path: Path) -> None:
+    folder = tmp_path / "use_cases"
+    folder.mkdir()
+    (folder / "broken.py").write_text("print('hello')\n1 / 0\n")
+    (folder / "ends.py").write_text("raise SystemExit(3)\n")
+    with start_api(use_cases_path=folder) as api:
+        wait_until(lambda: len(broken(api)) == 2, api.logged)
+        found = [(Path(each["file"]).name, each["line"], each["reason"]) for each in broken(api)]
+        assert found == [("broken.py", 2, "division by zero"), ("ends.py", 1, "it ends the program with 3")]
+        (folder / "ends.py").write_text("import os\nos._exit(4)\n")
+        ends = {"file": str(folder), "line": None, "reason": "reading its files ends with exit code 4"}
+        wait_until(lambda: broken(api) == [ends], api.logged)
+        (folder / "ends.py").unlink()
+        wait_until(lambda: [each["line"] for each in broken(api)] == [2], api.logged)
+
+
+def broken(api: RunningApi) -> list[dict[str, Any]]:
+    return list(api.client.get("/services").json()["broken_use_cases"])
+
+
+def test_a_use_case_that_was_deleted_is_answered_no_more(start_api: StartApi, source: FolderSource) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+        source.delete("loan_approval")
+        wait_until(lambda: api.predict(LOAN_RECORD).status_code == 503, api.logged)
+    with start_api() as api:
+        wait_until(lambda: api.client.get("/health").json()["registry"] == "answers", api.logged)
+        # There is always a default use case, with a version or without one.
+        assert api.predict(LOAN_RECORD).status_code == 503
+
+
+def test_what_a_registry_has_lost_is_answered_as_before(start_api: StartApi, source: FolderSource) -> None:
+    with start_api() as api:
+        api.wait_for_version(1)
+        source.lose_everything()
+        source.point(another=None)
+        wait_until(lambda: "another" in api.client.get("/health").json()["use_cases"], api.logged)
+        assert api.predict(LOAN_RECORD).status_code == 200

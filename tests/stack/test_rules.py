@@ -8,9 +8,9 @@ import pytest
 import yaml
 from engine_proxy import read_platform
 
+from modelyard.catalog import read_catalog
 from modelyard.compose.make_secrets import files_by_service
 from modelyard.settings import SECRETS_FOLDER, STEP_SETTINGS, DatabasePasswords, Logins
-from modelyard.usecase import find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_the_scheduler_has_every_setting_of_a_step() -> None:
 def test_a_step_may_run_in_the_image_of_any_extra_and_in_no_other() -> None:
     given = SERVICES["socket-proxy"]["environment"]
     image = SERVICES["airflow-scheduler"]["environment"]["STEP_IMAGE"]
-    extras = {use_case.extra for use_case in find_use_cases().values() if use_case.extra}
+    extras = {use_case.extra for use_case in read_catalog().use_cases.values() if use_case.extra}
     for extra in extras:
         assert given[f"STEP_{extra.upper()}_IMAGE"] == image.replace("modelyard-steps:", f"modelyard-steps-{extra}:")
         assert (REPOSITORY / "requirements" / f"steps-{extra}.txt").exists()

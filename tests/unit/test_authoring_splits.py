@@ -13,9 +13,10 @@ from modelyard.authoring import columns
 from modelyard.authoring.declaration import declaration
 from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
 from modelyard.authoring.splits import has_copies
+from modelyard.catalog import find_use_case
 from modelyard.sources import csv_file
 from modelyard.split import numbered
-from modelyard.usecase import Split, UseCase, find_use_case
+from modelyard.usecase import Split, UseCase
 
 Row = dict[str, object]
 Coded = list[NDArray[np.intp]]

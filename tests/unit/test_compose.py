@@ -42,7 +42,7 @@ def test_secrets_are_made_once_and_each_service_has_its_own(folder: Path) -> Non
 def test_how_people_get_in_is_shown_with_a_link_that_logs_in(folder: Path) -> None:
     shown = "\n".join(make_secrets(Administration(public_host="models.example", jupyter_port=9085), folder))
     kept = {file.name: file.read_text() for file in (folder / "all").iterdir()}
-    assert f"http://models.example:9085/lab?token={kept['jupyter_token']}" in shown
+    assert f"http://models.example:9085/lab/tree/notebooks?token={kept['jupyter_token']}" in shown
     assert f"airflow / {kept['airflow_password']}" in shown
     assert f"modelyard / {kept['minio_root_password']}" in shown
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from data.make_credit_risk import credit_records
+from modelyard.catalog import find_use_case
 from modelyard.frames import frame_of
 from modelyard.models.derive import derived_features
 from modelyard.models.fit import fit
@@ -17,7 +18,7 @@ from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
 from modelyard.split import parts_of
 from modelyard.steps.compare import best_of
-from modelyard.usecase import PARTS, find_use_case
+from modelyard.usecase import PARTS
 
 USE_CASE = find_use_case("credit_risk")
 CONTRACT = USE_CASE.contract()

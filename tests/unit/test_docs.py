@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from modelyard.catalog import read_catalog
 from modelyard.cli import app
-from modelyard.usecase import find_use_cases
 
 REPOSITORY = Path(__file__).parents[2]
 PRINCIPLES = REPOSITORY / "docs" / "mlops-principles.md"
@@ -41,7 +41,7 @@ def test_a_command_exists(command: str) -> None:
     else:
         assert (REPOSITORY / program).exists(), program
     if "--use-case" in arguments:
-        assert arguments[arguments.index("--use-case") + 1] in find_use_cases()
+        assert arguments[arguments.index("--use-case") + 1] in read_catalog().use_cases
 
 
 def test_what_is_said_to_be_missing_is_missing() -> None:

@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
+from modelyard.catalog import find_use_case, read_catalog
 from modelyard.errors import BadInput
 from modelyard.steps import extras
 from modelyard.steps.extras import check_extra, missing_of
-from modelyard.usecase import find_use_case, find_use_cases
 
 LIBRARIES = ("tensorflow", "keras", "tf2onnx")
 
@@ -46,7 +46,7 @@ def test_only_training_of_pictures_loads_tensorflow() -> None:
         "services.api.app",
         "services.api.images",
     ]
-    find_use_cases()
+    read_catalog()
     check = f"import sys, {', '.join(modules)}; print([m for m in {LIBRARIES!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.hosts import AllowedHosts, HostCheck, Message, Receive, Scope, Send, mlflow_variables
+from modelyard.hosts import AllowedHosts, HostCheck, Message, Receive, Scope, Send, mlflow_variables, reachable_url
 from modelyard.settings import read_settings
 
 HOSTS = AllowedHosts(["ml.example.org", "API"])
@@ -186,3 +186,18 @@ NO_BROWSERS |= {b"localhost:8086:8086", b"localhost:123456", b"[127.0.0.1"}
 )
 def test_mlflow_lets_in_no_name_that_somebody_else_can_have(value: str) -> None:
     assert not is_let_in_by_mlflow(value)
+
+
+@pytest.mark.parametrize(
+    ("bound", "reached"),
+    [
+        ("127.0.0.1", "http://127.0.0.1"),
+        ("192.168.1.7", "http://192.168.1.7"),
+        ("0.0.0.0", "http://127.0.0.1"),  # noqa: S104
+        ("::", "http://[::1]"),
+        ("fd00::7", "http://[fd00::7]"),
+        ("laptop.local", "http://laptop.local"),
+    ],
+)
+def test_this_machine_reaches_a_service_where_it_is_bound(bound: str, reached: str) -> None:
+    assert reachable_url(bound) == reached

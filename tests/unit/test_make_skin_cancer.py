@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from data import make_skin_cancer as maker
+from modelyard.catalog import find_use_case
 from modelyard.sources.picture_folder import PictureFolder, read_pictures
-from modelyard.usecase import find_use_case
 
 
 def test_the_folder_is_what_the_script_makes(tmp_path: Path) -> None:

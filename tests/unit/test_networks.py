@@ -23,6 +23,7 @@ from modelyard.models.inputs import frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, scores_of
 from modelyard.models.metrics import choose_threshold
 from modelyard.models.networks import Part, network_scores
+from modelyard.stores.registry import _without_optimizer
 from modelyard.usecase import Candidate, UseCase
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, pixels, weather
@@ -217,3 +218,16 @@ def test_what_cannot_be_made_is_named(changes: dict[str, Any], sentence: str) ->
 def test_a_network_of_your_own_is_a_candidate() -> None:
     own = Candidate(name="own", estimator="tests.own_network.flat", parameters={"epochs": 1})
     assert fit_pictures(weather(), own, frames(), Painted()).agreement.holds
+
+
+def test_the_registry_keeps_a_network_without_its_optimizer(tmp_path: Path) -> None:
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(64), keras.layers.Dense(2)])
+    network.compile("adam", "mse")
+    some = np.random.default_rng(0).normal(size=(8, 4))
+    network.fit(some, np.zeros((8, 2)), verbose=0)
+    kept = _without_optimizer(network)
+    np.testing.assert_array_equal(kept.predict(some, verbose=0), network.predict(some, verbose=0))
+    for name, model in (("whole", network), ("kept", kept)):
+        model.save(tmp_path / f"{name}.keras")
+    # Adam has two numbers more for each weight.
+    assert (tmp_path / "kept.keras").stat().st_size < 0.6 * (tmp_path / "whole.keras").stat().st_size

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from modelyard.authoring.draft import Draft, Question, assumptions, doubts, draft_of
 from modelyard.authoring.names import identifiers, title_and_unit
 from modelyard.authoring.new import new
+from modelyard.catalog import find_use_case
 from modelyard.contract import IDENTIFIER, FeatureType, TaskKind
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
-from modelyard.usecase import Gate, UseCase, find_use_case
+from modelyard.usecase import Gate, UseCase
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
 BAD_SHARE = 0.05
@@ -553,3 +554,13 @@ def test_what_a_later_file_is_follows_from_whether_records_are_equal(here: Path)
         "utf-8"
     )
     assert "294 of 300 records repeat another one" in " ".join(assumptions(draft(alike, "saved")))
+
+
+def test_a_broken_file_beside_the_new_one_is_named_and_stops_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "use_cases").mkdir()
+    (here / "use_cases" / "broken.py").write_text("1 / 0")
+    file = table(here / "table.csv", "size,price", lambda number: f"{number % 7},{number}")
+    assert declared(file, "price").name == "mine"
+    assert "Cannot be used\n  - use_cases/broken.py:1: division by zero" in capsys.readouterr().out

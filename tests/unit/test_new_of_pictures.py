@@ -7,11 +7,12 @@ import pytest
 
 from modelyard.authoring.new import new_of_pictures
 from modelyard.authoring.pictures import assumptions_of_pictures, doubts_of_pictures, picture_draft_of
+from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.sources.picture_folder import PictureFolder, read_pictures
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 from tests.painted import CLASSES, photo, write_photos
 
 

@@ -23,3 +23,15 @@ def test_free_ports_differ_and_can_be_used() -> None:
     assert len(set(ports)) == 5
     for port in ports:
         check_port_is_free("127.0.0.1", port, "Airflow", "AIRFLOW_PORT")
+
+
+def test_a_port_is_looked_for_on_ipv6_too() -> None:
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        port = server.getsockname()[1]
+        with pytest.raises(BadInput, match=f"port {port} for API is in use"):
+            check_port_is_free("::1", port, "API", "API_PORT")
+    check_port_is_free("::1", port, "API", "API_PORT")

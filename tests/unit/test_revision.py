@@ -12,10 +12,11 @@ from types import ModuleType
 
 import pytest
 
+from modelyard.catalog import find_use_case
 from modelyard.steps import outside_code as outside_code_module
 from modelyard.steps.outside_code import imported_by, outside_code, versions_of
 from modelyard.steps.revision import CODE, PICTURE_CODE, code_fingerprint
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 
 # Shows a model or names what is wrong, and has no part in how it comes out; or is the declaration itself.
 OTHER = {"errors.py", "models/kept_scores.py", "models/plots.py", "usecase.py"}
@@ -145,7 +146,7 @@ def test_an_estimator_that_is_not_there_is_for_the_training_to_name() -> None:
 
 ASKS = """
 from modelyard.steps.revision import code_fingerprint
-from modelyard.usecase import find_use_case
+from modelyard.catalog import find_use_case
 iris = find_use_case("iris")
 print(code_fingerprint(iris, iris.candidates[0]))
 """

@@ -12,12 +12,13 @@ import typer
 from modelyard.authoring.declaration import declaration, picture_declaration
 from modelyard.authoring.draft import Question, assumptions, doubts, draft_of
 from modelyard.authoring.pictures import assumptions_of_pictures, doubts_of_pictures, picture_draft_of
+from modelyard.catalog import find_use_case, read_catalog
 from modelyard.contract import IDENTIFIER, LONGEST_NAME, TaskKind
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.sources.files import content_hash
 from modelyard.sources.locate import resolve
-from modelyard.usecase import RESERVED_NAMES, find_use_cases, usable_use_cases
+from modelyard.usecase import RESERVED_NAMES
 
 # Where use cases are looked for when no setting names a folder.
 USUAL_FOLDER = Path("use_cases")
@@ -53,7 +54,7 @@ def new(settings: Settings, question: Question, *, force: bool) -> None:
     features = "1 feature" if count == 1 else f"{count} features"
     typer.echo(f"{_shown(file)}: {kind} from {features}, made from {draft.table.records} records")
     where = f"The records are read from {resolve(source, settings.data_url)}."
-    _tell([*assumptions(draft), where], doubts(draft, question.allowed_bad_share))
+    _tell([*assumptions(draft), where], doubts(draft, question.allowed_bad_share), file.parent)
     _tell_next(question.name, source, [f"Read {_shown(file)}: units, help and limits are yours to add."])
 
 
@@ -78,7 +79,7 @@ def new_of_pictures(settings: Settings, name: str, source: str, *, force: bool) 
         f"{_shown(file)}: one of {len(draft.counts)} classes from a picture, made from {draft.pictures} pictures"
     )
     where = f"The pictures are read from {resolve(found, settings.data_url)}."
-    _tell([*assumptions_of_pictures(draft), where], doubts_of_pictures(draft))
+    _tell([*assumptions_of_pictures(draft), where], doubts_of_pictures(draft), file.parent)
     steps = [f"Read {_shown(file)}: titles and help are yours to add."]
     if Path(found).is_absolute():
         steps.append("For containers, move the folder below `data` first, and run this again with --force.")
@@ -150,7 +151,7 @@ def _check_name(name: str, file: Path, settings: Settings, *, force: bool) -> No
         if not force:
             raise BadInput(f"{file} is there already: --force writes over it")
         return
-    if name in usable_use_cases(settings.use_cases_path)[0]:
+    if name in read_catalog(settings.use_cases_path).use_cases:
         raise BadInput(f"there is a use case {name} already: choose another name")
 
 
@@ -161,7 +162,7 @@ def _write(file: Path, text: str) -> None:
         unfinished = file.with_suffix(".new")
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(file)
-    find_use_cases(file.parent)
+    find_use_case(file.stem, file.parent)
 
 
 @contextmanager
@@ -179,8 +180,9 @@ def _shown(file: Path) -> Path:
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
-def _tell(assumed: list[str], doubtful: list[str]) -> None:
-    for heading, sentences in (("Assumed", assumed), ("Doubtful", doubtful)):
+def _tell(assumed: list[str], doubtful: list[str], folder: Path) -> None:
+    broken = [str(problem) for problem in read_catalog(folder).broken]
+    for heading, sentences in (("Assumed", assumed), ("Doubtful", doubtful), ("Cannot be used", broken)):
         if sentences:
             typer.echo(f"\n{heading}")
             for sentence in sentences:

@@ -70,7 +70,7 @@ def logins(administration: Administration, made: Mapping[str, str]) -> list[str]
 
     host = f"http://{administration.public_host}"
     token = (
-        f"{host}:{administration.jupyter_port}/lab?token={made['jupyter_token']}"
+        f"{host}:{administration.jupyter_port}/lab/tree/notebooks?token={made['jupyter_token']}"
         if "jupyter_token" in made
         else shown("jupyter_token")
     )

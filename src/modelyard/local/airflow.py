@@ -20,6 +20,7 @@ import httpx
 
 from modelyard.errors import ServiceUnavailable, StepFailed
 from modelyard.home import write_private
+from modelyard.hosts import reachable_url
 from modelyard.local.postgres import Postgres
 from modelyard.settings import Settings, child_environment
 from modelyard.stores.database import make_engine, statement, transaction
@@ -66,7 +67,7 @@ def configure_airflow(settings: Settings, postgres: Postgres, port: int, reposit
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "airflow.cfg"
     known = ConfigParser(interpolation=None)
-    known.read(file)
+    known.read(file, encoding="utf-8")
     written = ConfigParser(interpolation=None)
     for section, values in _configuration(settings, postgres, port, repository, _keys(known)).items():
         # Airflow interpolates.
@@ -80,7 +81,7 @@ def configure_airflow(settings: Settings, postgres: Postgres, port: int, reposit
 def _configuration(
     settings: Settings, postgres: Postgres, port: int, repository: Path, keys: Mapping[tuple[str, str], str]
 ) -> Configuration:
-    address = reachable(settings.bind_address)
+    address = reachable_url(settings.bind_address)
     sections: dict[str, dict[str, str]] = {
         "core": {
             "executor": "LocalExecutor",
@@ -88,7 +89,7 @@ def _configuration(
             "dags_folder": str(repository / "dags"),
             "plugins_folder": str(repository / "plugins"),
             "load_examples": "False",
-            "execution_api_server_url": f"http://{address}:{port}/execution/",
+            "execution_api_server_url": f"{address}:{port}/execution/",
             "simple_auth_manager_users": f"{settings.airflow_user}:admin",
             "simple_auth_manager_passwords_file": str(_passwords(settings)),
         },
@@ -101,7 +102,7 @@ def _configuration(
         "api": {
             "host": settings.bind_address,
             "port": str(port),
-            "base_url": f"http://{address}:{port}",
+            "base_url": f"{address}:{port}",
             "workers": "1",
         },
         "api_auth": {},
@@ -132,11 +133,6 @@ def _keys(known: ConfigParser) -> dict[tuple[str, str], str]:
 
 def _passwords(settings: Settings) -> Path:
     return airflow_home(settings.home) / "passwords.json"
-
-
-def reachable(bind_address: str) -> str:
-    """The address at which this machine reaches what is bound to `bind_address`."""
-    return "127.0.0.1" if bind_address in {"0.0.0.0", "::", ""} else bind_address  # noqa: S104 (compared, not bound)
 
 
 def migrate_airflow(home: Path, postgres: Postgres, environment: Mapping[str, str]) -> bool:

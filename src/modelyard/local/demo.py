@@ -13,12 +13,22 @@ from typing import Any, NamedTuple
 import httpx
 from sqlalchemy import Engine
 
+from modelyard.catalog import find_use_case
 from modelyard.errors import BadInput, ModelyardError, Refused, ServiceUnavailable, StepFailed
 from modelyard.local.airflow import AirflowClient
 from modelyard.local.loop import Loop
-from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.local.progress import Progress
-from modelyard.local.runtime import DEMO_PROCESSES, Ports, holder_of, local_platform, services_of, with_logins
+from modelyard.local.runtime import (
+    DEMO_PROCESSES,
+    Ports,
+    check_same_servers,
+    holder_of,
+    local_platform,
+    services_of,
+    with_logins,
+)
+from modelyard.local.services import database_url
 from modelyard.local.story import Prediction, Story, facts, show
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
@@ -27,7 +37,7 @@ from modelyard.stores.clean import CleanStore
 from modelyard.stores.database import make_engine, statement, transaction
 from modelyard.stores.raw import RawStore
 from modelyard.stores.results import StepResults
-from modelyard.usecase import UseCase, find_use_case
+from modelyard.usecase import UseCase
 
 REQUEST_SECONDS = 30
 FAILED = 1
@@ -38,7 +48,8 @@ class Stage(NamedTuple):
     """Where a demo plays.
 
     Attributes:
-        postgres: Holds the databases.
+        raw_url: URL of `raw_data`; it is only read.
+        clean_url: URL of `clean_data`.
         airflow: Runs the DAGs.
         api: Address of the API.
         api_key: What is sent to it, where it wants a key.
@@ -46,7 +57,8 @@ class Stage(NamedTuple):
         check: Raises when a process of the demo's own has ended.
     """
 
-    postgres: Postgres
+    raw_url: str
+    clean_url: str
     airflow: AirflowClient
     api: str
     api_key: str | None
@@ -70,6 +82,7 @@ def run_demo(settings: Settings, use_case_name: str, source: str | None, profile
     file = settings.home / "demo.json"
     file.unlink(missing_ok=True)
     try:
+        PostgresServer(settings.home).check_room()
         settings = with_logins(settings)
         use_case, where = find_use_case(use_case_name, settings.use_cases_path), _absolute(source)
         use_case = use_case.in_profile(profile or (None if source else use_case.sample))
@@ -105,6 +118,7 @@ def _stage(settings: Settings, progress: Progress) -> Iterator[Stage]:
         return
     if not holder.healthy:
         raise BadInput(f"the platform of {settings.home} is just starting: try again when it is up")
+    check_same_servers(settings, holder)
     progress.say("the platform is up: the demo uses it")
     with (
         embedded_postgres(settings.home) as postgres,
@@ -139,13 +153,14 @@ def _connected(
     urls = {service.name: service.url for service in services_of(settings, ports)}
     client = AirflowClient(urls["Airflow"], settings.airflow_user, settings.airflow_password or "")
     with closing(client):
-        yield Stage(postgres, client, urls["API"], settings.api_key, parsed_since, check)
+        raw, clean = (database_url(settings, postgres, name, "explorer") for name in ("raw_data", "clean_data"))
+        yield Stage(raw, clean, client, urls["API"], settings.api_key, parsed_since, check)
 
 
 def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> Story:
     setup = progress.seconds
     with ExitStack() as stack:
-        raw, clean = (stack.enter_context(_engine(stage.postgres, name)) for name in ("raw_data", "clean_data"))
+        raw, clean = (stack.enter_context(_engine(url)) for url in (stage.raw_url, stage.clean_url))
         loop = Loop(stage.airflow, StepResults(raw), use_case, progress.say, stage.check)
         story = Story(use_case=use_case, steps=loop.steps, setup_seconds=setup)
         try:
@@ -161,9 +176,8 @@ def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progres
 
 
 @contextmanager
-def _engine(postgres: Postgres, database: str) -> Iterator[Engine]:
-    # It only reads.
-    engine = make_engine(postgres.url(database, role="explorer"))
+def _engine(url: str) -> Iterator[Engine]:
+    engine = make_engine(url)
     try:
         yield engine
     finally:
@@ -189,7 +203,7 @@ def _predict(use_case: UseCase, stage: Stage) -> Prediction:
             )
         record = known[use_case.name]["example"]
         answer = _answer_of(client, "POST", f"/predict/{use_case.name}", json=record)
-    row = _kept(stage.postgres, answer["request_id"])
+    row = _kept(stage.raw_url, answer["request_id"])
     return Prediction(record=record, answer=answer, row=row, seconds=time.monotonic() - started)
 
 
@@ -204,8 +218,8 @@ def _answer_of(client: httpx.Client, method: str, path: str, **more: Any) -> dic
     return answer
 
 
-def _kept(postgres: Postgres, request_id: str) -> dict[str, Any]:
-    with _engine(postgres, "raw_data") as engine, transaction(engine) as connection:
+def _kept(raw_url: str, request_id: str) -> dict[str, Any]:
+    with _engine(raw_url) as engine, transaction(engine) as connection:
         row = connection.execute(statement("prediction"), {"request_id": request_id}).mappings().one_or_none()
     if row is None:
         raise StepFailed(f"the prediction {request_id} was answered, and is not in raw_data.predictions")

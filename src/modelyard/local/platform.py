@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.errors import BadInput, ModelyardError, StepFailed
+from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, StepFailed
 from modelyard.local.postgres import PostgresServer
 from modelyard.local.processes import MarkedProcesses, check_port_is_free
 from modelyard.local.progress import Progress
@@ -29,6 +29,7 @@ from modelyard.local.runtime import (
     Holder,
     Ports,
     Service,
+    check_same_servers,
     holder_of,
     local_platform,
     repository,
@@ -55,6 +56,7 @@ def up_local(settings: Settings) -> None:
     """
     holder = holder_of(settings.home)
     if holder is None:
+        PostgresServer(settings.home).check_room()
         with_logins(settings)
         _check_ports(settings)
         _warn_of_open_services(settings)
@@ -63,6 +65,7 @@ def up_local(settings: Settings) -> None:
     elif holder.kind == "demo":
         raise BadInput(f"a demo (process {holder.pid}) runs in {settings.home}: wait until it is done")
     else:
+        check_same_servers(settings, holder)
         _say(f"the platform of {settings.home} is up already (process {holder.pid})")
     _show(settings)
 
@@ -111,6 +114,9 @@ def hold() -> None:
     except ModelyardError as error:
         _say(f"{ERROR}{error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        _say(f"{ERROR}{NoSpaceLeft.of(error) or error}")
+        sys.exit(StepFailed.exit_code)
 
 
 def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -134,7 +140,8 @@ def _check_ports(settings: Settings) -> None:
     for service in services_of(settings, Ports.configured(settings)):
         if service.name != "MLflow":
             check_port_is_free(settings.bind_address, service.port, service.name, service.setting)
-        elif service.url != running_mlflow(settings.home):  # what a step has started is shared
+        # What a step has started is shared.
+        elif not settings.mlflow_tracking_uri and service.url != running_mlflow(settings.home):
             check_port_is_free("127.0.0.1", service.port, service.name, service.setting)
 
 
@@ -199,7 +206,7 @@ def _show(settings: Settings) -> None:
         table.add_column(column)
     services = services_now(settings)
     for service, trouble in services:
-        table.add_row(service.name, service.url, trouble or "healthy")
+        table.add_row(service.name, service.page, trouble or "healthy")
     Console(soft_wrap=True).print(table)
     show_logins({service.name: service.login for service, _ in services})
     _say(f"logs are in {settings.home / 'logs'}; `make down-local` stops it")

@@ -24,6 +24,9 @@ LOGGER = logging.getLogger(__name__)
 
 ADMINISTRATOR = "postgres"
 PORT = 5432  # names the socket; nothing listens on it
+# What a first start writes: seven databases and their log.
+FIRST_START_MEGABYTES = 160
+MEGABYTE = 2**20
 # The kernel takes 107 bytes on Linux and 103 on macOS.
 SOCKET_PATH_LIMIT_BYTES = 103
 NEW = "new-"
@@ -61,7 +64,7 @@ class Postgres:
     def url(self, database: str, role: str = "pipeline") -> str:
         """The URL of one of its databases, for a role."""
         # The port is said because PGPORT would change the default.
-        return f"postgresql+psycopg2://{role}@/{database}?host={quote(str(self.socket))}&port={PORT}"
+        return f"postgresql+psycopg2://{role}@/{database}?host={quote(os.fsencode(self.socket))}&port={PORT}"
 
     @property
     def admin_url(self) -> str:
@@ -81,8 +84,10 @@ def embedded_postgres(home: Path) -> Iterator[Postgres]:
         StepFailed: It does not start; the message names its log.
     """
     # SQLAlchemy is loaded by those who start a server, not by those who ask whether one runs.
+    from modelyard.settings import leave_postgres_variables
     from modelyard.stores.migrate import migrate
 
+    leave_postgres_variables()
     home = home.resolve()
     server = PostgresServer(home)
     try:
@@ -114,6 +119,19 @@ class PostgresServer:
         """Whether there is a database here, running or not."""
         return self._data.exists()
 
+    def check_room(self) -> None:
+        """Makes sure that a first start has the room that it needs.
+
+        Raises:
+            StepFailed: It has not.
+        """
+        folder = next(folder for folder in (self._home, *self._home.parents) if folder.exists())
+        free = shutil.disk_usage(folder).free // MEGABYTE
+        if not self.exists() and free < FIRST_START_MEGABYTES:
+            raise StepFailed(
+                f"no space left in {self._home}: {free} MB are free, and a first start takes {FIRST_START_MEGABYTES} MB"
+            )
+
     def is_running(self) -> bool:
         """Whether it takes connections."""
         if self._postmaster() is None:  # the socket's folder may be another's by now
@@ -128,6 +146,7 @@ class PostgresServer:
         self._log.touch()
         self._account.own(self._log)
         if not self.exists():
+            self.check_room()
             self._initialize()
         if not wait_until(self._answers, START_TIMEOUT_SECONDS):
             raise StepFailed(f"Postgres in {self._folder} does not answer (log: {self._log})")
@@ -155,6 +174,7 @@ class PostgresServer:
         options = ("--auth=trust", f"--username={ADMINISTRATOR}", "--encoding=UTF8", "--locale=C")
         done = self._account.run([_program("initdb"), f"--pgdata={new}", *options])
         if done.returncode:
+            shutil.rmtree(new, ignore_errors=True)
             raise StepFailed(f"no Postgres database could be made in {self._folder}: {error_line(done.stderr)}")
         new.rename(self._data)
 
@@ -240,4 +260,4 @@ def _program(name: str) -> Path:
 
 def _reasons(said: str) -> str:
     """Why Postgres ended, out of its log."""
-    return "; ".join(re.findall(r"(?:FATAL|DETAIL): +(.*)", said))
+    return "; ".join(re.findall(r"(?:FATAL|PANIC|DETAIL): +(.*)", said))

@@ -147,7 +147,7 @@ def check_port_is_free(address: str, port: int, service: str, setting: str) -> N
     Raises:
         BadInput: The port is in use; the message says by what, where that can be found.
     """
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         # As servers do: connections that a former one closed a moment ago do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

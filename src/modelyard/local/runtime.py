@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,23 +15,25 @@ import httpx
 from pydantic import BaseModel
 
 import modelyard
-from modelyard.errors import BadInput, StepFailed
+from modelyard.errors import BadInput, ServiceUnavailable, StepFailed
 from modelyard.home import open_home
+from modelyard.hosts import reachable_url
 from modelyard.local.airflow import (
     airflow_environment,
     airflow_trouble,
     configure_airflow,
     migrate_airflow,
-    reachable,
 )
 from modelyard.local.locks import lock_at_once, open_lock, run_folder
 from modelyard.local.postgres import Postgres, embedded_postgres
 from modelyard.local.processes import ProcfileProcesses, free_ports
 from modelyard.local.progress import Progress
+from modelyard.local.services import configured_databases, configured_servers, database_url
 from modelyard.local.shared import shared
 from modelyard.local.tracking import embedded_mlflow
 from modelyard.logins import check_secrets, keep_secret
-from modelyard.settings import PlatformService, Settings, child_environment, settings_environment
+from modelyard.settings import UTF8_MODE, PlatformService, Settings, child_environment, settings_environment
+from modelyard.stores.migrate import check_migrated
 
 AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
 DEMO_PROCESSES = (*AIRFLOW_PROCESSES, "api")
@@ -47,6 +49,10 @@ PURPOSES = {
     "JupyterLab": "exploring with the platform's own functions",
     "API": "predictions for programs, with their documentation",
 }
+
+# What a browser should open of a service, where that is not its first page. MLflow's is the one for language models.
+PAGES = {"API": "/docs", "MLflow": "/#/experiments?workflowType=machine_learning"}
+NOTEBOOKS = "/lab/tree/notebooks"
 
 LOCK = "platform.lock"
 # The folder in a home with a file for each of its logins.
@@ -93,12 +99,14 @@ class Holder(BaseModel, frozen=True):
         kind: Whether they are there to stay, or for a demo.
         pid: The process.
         ports: Where the services answer.
+        servers: Which servers of the user's it uses, each in a few words.
         healthy: Whether all of them have answered.
     """
 
     kind: Kind
     pid: int
     ports: Ports
+    servers: tuple[str, ...] = ()
     healthy: bool = False
 
 
@@ -122,6 +130,11 @@ class Service(NamedTuple):
     health_paths: tuple[str, ...]
     login: str
     log: Path
+
+    @property
+    def page(self) -> str:
+        """What a browser opens."""
+        return f"{self.url}{PAGES.get(self.name, '')}"
 
     @property
     def port(self) -> int:
@@ -163,29 +176,34 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
         ports: Where they answer.
         processes: Which processes of the Procfile run.
     """
-    host = reachable(settings.bind_address)
+    host = reachable_url(settings.bind_address)
     airflow_login = f"{settings.airflow_user} / {settings.airflow_password}"
-    jupyter_login = f"http://{host}:{ports.jupyter}/lab?token={settings.jupyter_token}"
+    jupyter_login = f"{host}:{ports.jupyter}{NOTEBOOKS}?token={settings.jupyter_token}"
     known = (
-        ("frontend", "Frontend", host, ports.frontend, ("/_stcore/health",), ""),
-        ("airflow-api-server", "Airflow", host, ports.airflow, AIRFLOW_HEALTH, airflow_login),
-        ("mlflow", "MLflow", "127.0.0.1", ports.mlflow, ("/health",), ""),
-        ("jupyter", "JupyterLab", host, ports.jupyter, ("/api",), jupyter_login),
-        ("api", "API", host, ports.api, ("/live",), ""),
+        ("frontend", "Frontend", f"{host}:{ports.frontend}", ("/_stcore/health",), ""),
+        ("airflow-api-server", "Airflow", f"{host}:{ports.airflow}", AIRFLOW_HEALTH, airflow_login),
+        ("mlflow", "MLflow", tracking_uri(settings, ports), ("/health",), ""),
+        ("jupyter", "JupyterLab", f"{host}:{ports.jupyter}", ("/api",), jupyter_login),
+        ("api", "API", f"{host}:{ports.api}", ("/live",), ""),
     )
     return [
         Service(
             name=name,
             purpose=PURPOSES[name],
             setting="API_PORT" if name == "API" else f"{name.removesuffix('Lab').upper()}_PORT",
-            url=f"http://{address}:{port}",
+            url=url,
             health_paths=paths,
             login=login,
             log=settings.home / "logs" / f"{process}.log",
         )
-        for process, name, address, port, paths, login in known
+        for process, name, url, paths, login in known
         if process in (*processes, "mlflow")
     ]
+
+
+def tracking_uri(settings: Settings, ports: Ports) -> str:
+    """Where the tracking server is: the configured one, else the embedded one on its port."""
+    return (settings.mlflow_tracking_uri or f"http://127.0.0.1:{ports.mlflow}").rstrip("/")
 
 
 def with_logins(settings: Settings) -> Settings:
@@ -223,6 +241,21 @@ def holder_of(home: Path) -> Holder | None:
         return None
 
 
+def check_same_servers(settings: Settings, holder: Holder) -> None:
+    """Makes sure that a platform that runs uses the servers that this process's settings name.
+
+    Raises:
+        BadInput: It uses others; the message says which.
+    """
+    ours = configured_servers(settings)
+    if holder.servers != ours:
+        theirs, own = (", ".join(servers) or "the embedded servers alone" for servers in (holder.servers, ours))
+        raise BadInput(
+            f"the platform of {settings.home} uses {theirs}, and the settings here say {own}: "
+            "set the same, or stop it with `make down-local` first"
+        )
+
+
 @contextmanager
 def local_platform(
     settings: Settings, kind: Kind, ports: Ports, processes: Sequence[str], progress: Progress
@@ -237,24 +270,51 @@ def local_platform(
         progress: Is told when something answers.
 
     Raises:
-        BadInput: Another platform or demo of this home runs, or a port is in use.
+        BadInput: Another platform or demo of this home runs, a port is in use, or a server of the user's lacks what
+            `modelyard migrate` makes.
+        ServiceUnavailable: A server of the user's does not answer.
         StepFailed: Something does not start; the message names it and its log.
     """
     home = settings.home
-    holder = Holder(kind=kind, pid=os.getpid(), ports=ports)
+    holder = Holder(kind=kind, pid=os.getpid(), ports=ports, servers=configured_servers(settings))
     with ExitStack() as stack:
         stack.enter_context(_held(home, holder))
+        _check_configured_servers(settings, ports, progress)
         postgres = stack.enter_context(embedded_postgres(home))
-        progress.say("Postgres answers")
+        progress.say(_what_postgres_is_for(settings))
         # Its place is before the processes, though another thread enters it later: they need it to their end.
         tracking = stack.enter_context(ExitStack())
         with ThreadPoolExecutor(1) as pool:
-            server = embedded_mlflow(home, postgres, ports.mlflow, settings.host_names)
+            server = _tracking_server(settings, postgres, ports)
             mlflow = pool.submit(tracking.enter_context, server)
             honcho = stack.enter_context(_processes(settings, ports, processes, postgres, progress))
             _wait_until_healthy(services_of(settings, ports, processes), honcho, mlflow, progress)
         _write_facts(home, holder.model_copy(update={"healthy": True}))
         yield LocalPlatform(postgres, ports, honcho)
+
+
+def _check_configured_servers(settings: Settings, ports: Ports, progress: Progress) -> None:
+    """Makes sure that the user's own servers can be used, before anything is started."""
+    for database, url in configured_databases(settings).items():
+        check_migrated(url, database)
+    if settings.mlflow_tracking_uri:
+        [mlflow] = [service for service in services_of(settings, ports) if service.name == "MLflow"]
+        if trouble := mlflow.trouble():
+            raise ServiceUnavailable(f"MLflow on {mlflow.url} (MLFLOW_TRACKING_URI) {trouble}")
+    for server in configured_servers(settings):
+        progress.say(f"uses {server}")
+
+
+def _what_postgres_is_for(settings: Settings) -> str:
+    databases = [name for name in ("raw_data", "clean_data") if name not in configured_databases(settings)]
+    databases += ["airflow"] if settings.mlflow_tracking_uri else ["airflow", "mlflow"]
+    return f"Postgres answers, with {', '.join(databases)}"
+
+
+def _tracking_server(settings: Settings, postgres: Postgres, ports: Ports) -> AbstractContextManager[str]:
+    if settings.mlflow_tracking_uri:
+        return nullcontext(settings.mlflow_tracking_uri)
+    return embedded_mlflow(settings.home, postgres, ports.mlflow, settings.host_names)
 
 
 @contextmanager
@@ -281,16 +341,19 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
         "AIRFLOW_PASSWORD": "",
         "JUPYTER_TOKEN": "",
         "JUPYTER_TOKEN_FILE": str(settings.home / SECRETS / "jupyter_token"),
-        "RAW_DATABASE_URL": postgres.url("raw_data"),
-        "CLEAN_DATABASE_URL": postgres.url("clean_data"),
-        "API_RAW_DATABASE_URL": postgres.url("raw_data", role="api"),
-        "EXPLORER_RAW_DATABASE_URL": postgres.url("raw_data", role="explorer"),
-        "EXPLORER_CLEAN_DATABASE_URL": postgres.url("clean_data", role="explorer"),
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports.mlflow}",
-        "PLATFORM_SERVICES": _overview(services_of(settings, ports, names)),
+        "RAW_DATABASE_URL": database_url(settings, postgres, "raw_data"),
+        "CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data"),
+        "API_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="api"),
+        "EXPLORER_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="explorer"),
+        "EXPLORER_CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data", role="explorer"),
+        "MLFLOW_TRACKING_URI": tracking_uri(settings, ports),
+        "API_URL": f"{reachable_url(settings.bind_address)}:{ports.api}",
+        "PLATFORM_SERVICES": overview(services_of(settings, ports, names)),
         **{f"{name.upper()}_PORT": str(port) for name, port in ports},
         "MODELYARD_REPOSITORY": str(repository()),
         "PYTHONPATH": str(repository()),
+        # Of the services, not all speak other encodings.
+        UTF8_MODE: "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
         "JUPYTER_CONFIG_DIR": str(jupyter),
         "JUPYTER_DATA_DIR": str(jupyter / "data"),
@@ -299,12 +362,12 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
     return airflow_environment(settings.home, changes)
 
 
-def _overview(services: Sequence[Service]) -> str:
+def overview(services: Sequence[Service]) -> str:
     """The services as the API shows them to the frontend, which need not be told of itself."""
     shown = {
         service.name: PlatformService(
             health=f"{service.url}{service.health_paths[-1]}",
-            link=f"{service.url}/docs" if service.name == "API" else service.url,
+            link=service.page,
             purpose=service.purpose,
         ).model_dump()
         for service in services

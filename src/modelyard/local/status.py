@@ -8,15 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
+from modelyard.catalog import read_catalog
 from modelyard.contract import Frozen
 from modelyard.errors import BadInput
+from modelyard.local import services
 from modelyard.local.platform import services_now, show_logins
 from modelyard.local.postgres import Postgres, PostgresServer
-from modelyard.local.services import stores
 from modelyard.local.tracking import running_mlflow
 from modelyard.settings import Settings
 from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import find_use_cases
+from modelyard.usecase import UseCase
 
 DATABASES = ("raw_data", "clean_data")
 ROLES = ("pipeline", "api", "explorer")
@@ -59,11 +60,13 @@ class PlatformStatus(Frozen):
         home: The folder of its state.
         services: What runs; empty while it is down.
         use_cases: Each use case that has records.
+        broken_use_cases: What is wrong with files that should declare one, each with its line.
     """
 
     home: str
     services: tuple[ServiceStatus, ...]
     use_cases: tuple[UseCaseStatus, ...]
+    broken_use_cases: tuple[str, ...]
 
 
 def database_url(settings: Settings, database: str, role: str) -> str:
@@ -79,8 +82,7 @@ def database_url(settings: Settings, database: str, role: str) -> str:
     """
     if database not in DATABASES or role not in ROLES:
         raise BadInput(f"there is no {database} for {role}: choose of {', '.join(DATABASES)} and {', '.join(ROLES)}")
-    configured = {"raw_data": settings.raw_database_url, "clean_data": settings.clean_database_url}[database]
-    url = configured or Postgres(PostgresServer(settings.home).socket).url(database, role)
+    url = services.database_url(settings, Postgres(PostgresServer(settings.home).socket), database, role)
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
@@ -100,21 +102,26 @@ def show_status(settings: Settings, *, as_json: bool) -> None:
 
 def platform_status(settings: Settings) -> PlatformStatus:
     """How the platform stands. The embedded database is started for the asking if it does not run."""
-    services = tuple(
+    running = tuple(
         ServiceStatus(name=service.name, url=service.url, login=service.login, trouble=trouble)
         for service, trouble in services_now(settings)
     )
-    return PlatformStatus(home=str(settings.home), services=services, use_cases=_use_cases(settings))
+    catalog = read_catalog(settings.use_cases_path)
+    return PlatformStatus(
+        home=str(settings.home),
+        services=running,
+        use_cases=_use_cases(settings, catalog.use_cases),
+        broken_use_cases=tuple(map(str, catalog.broken)),
+    )
 
 
-def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
+def _use_cases(settings: Settings, use_cases: dict[str, UseCase]) -> tuple[UseCaseStatus, ...]:
     nowhere = settings.raw_database_url is None and not PostgresServer(settings.home).exists()
     if nowhere:
         return ()
     with ExitStack() as stack:
-        platform = stack.enter_context(stores(settings, tracking=False))
+        platform = stack.enter_context(services.stores(settings, tracking=False))
         versions = _in_production(settings, platform)
-        use_cases = find_use_cases(settings.use_cases_path)
         names = sorted(use_cases)
         kept = {name: in_loaded_profile(use_cases[name], platform.results, None).data_name for name in names}
         rows = {
@@ -130,19 +137,19 @@ def _use_cases(settings: Settings) -> tuple[UseCaseStatus, ...]:
 def _in_production(settings: Settings, platform: Platform) -> dict[str, int]:
     """From the registry where it answers, else from the gate's verdicts: MLflow is not started for a question."""
     if settings.mlflow_tracking_uri or running_mlflow(settings.home):
-        with stores(settings, tracking=True) as asking:
+        with services.stores(settings, tracking=True) as asking:
             return asking.registry.in_production()
     return platform.verdicts.in_production()
 
 
 def _print(found: PlatformStatus) -> None:
     console = Console(soft_wrap=True)
-    services = Table("service", "address", "health", title=f"Modelyard in {found.home}")
+    shown = Table("service", "address", "health", title=f"Modelyard in {found.home}")
     for service in found.services:
-        services.add_row(service.name, service.url, service.trouble or "healthy")
+        shown.add_row(service.name, service.url, service.trouble or "healthy")
     if not found.services:
-        services.add_row("nothing runs", "", "`make up-local` starts it")
-    console.print(services)
+        shown.add_row("nothing runs", "", "`make up-local` starts it")
+    console.print(shown)
     show_logins({service.name: service.login for service in found.services})
     use_cases = Table("use case", "in production", "raw", "rejected", "clean", "predictions", title="Use cases")
     for use_case in found.use_cases:
@@ -152,3 +159,5 @@ def _print(found: PlatformStatus) -> None:
     if not found.use_cases:
         use_cases.add_row("none has records yet", "", "", "", "", "")
     console.print(use_cases)
+    for problem in found.broken_use_cases:
+        console.print(f"cannot be used: {problem}", markup=False)

@@ -6,8 +6,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy.exc import ProgrammingError
 
-from modelyard.stores.database import make_engine, quoted, statement, transaction
+from modelyard.errors import BadInput
+from modelyard.stores.database import address, make_engine, quoted, statement, transaction
 
 DATABASES = ("airflow", "mlflow", "raw_data", "clean_data")
 # The databases with tables of ours, and the roles that may connect to each.
@@ -55,6 +57,34 @@ def migrate(admin_url: str, passwords: Mapping[str, str] | None = None) -> list[
             return [done for database in MIGRATED_DATABASES for done in _migrate_one(admin_url, database)]
     finally:
         admin.dispose()
+
+
+def check_migrated(url: str, database: str) -> None:
+    """Makes sure that a database of the user's has the tables that this version of Modelyard needs.
+
+    Args:
+        url: Of the database.
+        database: Which of ours it stands for.
+
+    Raises:
+        BadInput: It has not; the message says what to do.
+        ServiceUnavailable: The server does not answer.
+    """
+    engine = make_engine(url)
+    try:
+        with transaction(engine) as connection:
+            known = set(connection.scalars(statement("schema_migrations")))
+    except ProgrammingError:
+        # It has no such table, or this role may not read it.
+        known = set()
+    finally:
+        engine.dispose()
+    missing = [file.name for file in _migrations(database) if file.name not in known]
+    if missing:
+        raise BadInput(
+            f"{address(url)} lacks {len(missing)} migrations from {missing[0]} on: "
+            "run `modelyard migrate` with ADMIN_DATABASE_URL"
+        )
 
 
 @contextmanager

@@ -35,6 +35,8 @@ STAGE_PRODUCTION = "Production"
 PROFILE_TAG = "profile"
 # Of a version: how the snapshot that it was trained on was parted.
 SPLIT_TAG = "split"
+# Of a registered model: its use case was deleted.
+DELETED_TAG = "deleted"
 
 ATTEMPTS = 4
 # The largest model over a slow line.
@@ -105,10 +107,17 @@ class Version(Frozen):
 
 
 class Offered(NamedTuple):
-    """The versions of a use case that its aliases name: the one in production, and the one at the gate."""
+    """What the registry says of a use case.
+
+    Attributes:
+        production: The version in production.
+        challenger: The version at the gate.
+        is_deleted: Whether it was deleted. One that the registry does not list may only have been lost.
+    """
 
     production: int | None = None
     challenger: int | None = None
+    is_deleted: bool = False
 
 
 class Registry:
@@ -120,7 +129,7 @@ class Registry:
     def offered(self) -> dict[str, Offered]:
         """Every registered use case, with its versions in production and at the gate."""
         found = self._ask("registered-models/search", max_results=PAGE).get("registered_models", [])
-        return {model["name"]: _offered(_aliases(model)) for model in found}
+        return {model["name"]: _offered(model) for model in found}
 
     def in_production(self) -> dict[str, int]:
         """The version in production of every use case that has one."""
@@ -241,8 +250,11 @@ class Registry:
             return known[0]
         with self._mlflow() as mlflow:
             client = mlflow.MlflowClient()
-            if "registered_model" not in self._ask("registered-models/get", name=use_case):
+            model = self._ask("registered-models/get", name=use_case).get("registered_model")
+            if model is None:
                 client.create_registered_model(use_case)
+            elif _offered(model).is_deleted:
+                client.delete_registered_model_tag(use_case, DELETED_TAG)
             model_id = model_uri.removeprefix("models:/")
             version = client.create_model_version(use_case, model_uri, run_id, tags=dict(tags), model_id=model_id)
             return int(version.version)
@@ -288,6 +300,24 @@ class Registry:
         with self._mlflow() as mlflow:
             mlflow.MlflowClient().delete_model_version(use_case, str(number))
 
+    def delete_use_case(self, use_case: str) -> None:
+        """Removes all versions, and the experiment with its runs.
+
+        The name of the registered model stays, tagged: an API goes on with what a registry has lost, and ends what was
+        deleted. MLflow keeps a deleted experiment and its files until `mlflow gc`: under another name, so that a use
+        case of this one can begin anew.
+        """
+        versions = self.versions(use_case)
+        with self._mlflow() as mlflow:
+            client = mlflow.MlflowClient()
+            if "registered_model" in self._ask("registered-models/get", name=use_case):
+                client.set_registered_model_tag(use_case, DELETED_TAG, "true")
+            for version in versions:
+                client.delete_model_version(use_case, str(version.number))
+            if experiment := client.get_experiment_by_name(use_case):
+                client.rename_experiment(experiment.experiment_id, f"{use_case} (deleted {time.time():.0f})")
+                client.delete_experiment(experiment.experiment_id)
+
     def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
         url = f"{self._uri}/api/2.0/mlflow/{route}"
         try:
@@ -331,8 +361,10 @@ def _aliases(model: Mapping[str, Any]) -> dict[str, int]:
     return {each["alias"]: int(each["version"]) for each in model.get("aliases", [])}
 
 
-def _offered(aliases: Mapping[str, int]) -> Offered:
-    return Offered(aliases.get(PRODUCTION), aliases.get(CHALLENGER))
+def _offered(model: Mapping[str, Any]) -> Offered:
+    aliases = _aliases(model)
+    is_deleted = any(tag["key"] == DELETED_TAG for tag in model.get("tags", []))
+    return Offered(aliases.get(PRODUCTION), aliases.get(CHALLENGER), is_deleted)
 
 
 def _version(answer: Mapping[str, Any]) -> Version:
@@ -376,7 +408,8 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
     kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
     if training.flavor == "tensorflow":
         # Keras's own format: configuration and weights, nothing pickled.
-        model = mlflow.tensorflow.log_model(pipeline, **kept, pip_requirements=_requirements("keras", _tensorflow()))
+        requirements = _requirements("keras", _tensorflow())
+        model = mlflow.tensorflow.log_model(_without_optimizer(pipeline), **kept, pip_requirements=requirements)
     else:
         # Derived features and a calibration are steps of our own, which are read from where they are installed.
         ours = ("modelyard",) if contract.derived or contract.calibration else ()
@@ -392,6 +425,15 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
             (Path(folder) / name).write_bytes(content)
         mlflow.MlflowClient().log_model_artifacts(model.model_id, folder)
     return str(model.model_uri)
+
+
+def _without_optimizer(network: Any) -> Any:
+    """A copy of a Keras model with its weights alone: an optimizer can have twice as many numbers, for training on."""
+    from keras.models import clone_model
+
+    copy = clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _signature(contract: Contract) -> Any:
