@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from modelyard import usecases
+from modelyard import use_cases
 from modelyard.errors import BadInput, UnknownUseCase
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 DECLARED = re.compile(r"^USE_CASE\b")
 
@@ -101,9 +101,9 @@ def find_use_case(name: str, folder: Path | None = None) -> UseCase:
 
 def _files(folder: Path | None) -> Iterator[tuple[Path, str | None]]:
     """The files, those of the package with the names of their modules."""
-    for place in usecases.__path__:
+    for place in use_cases.__path__:
         for info in pkgutil.iter_modules([place]):
-            yield Path(place) / f"{info.name}.py", f"{usecases.__name__}.{info.name}"
+            yield Path(place) / f"{info.name}.py", f"{use_cases.__name__}.{info.name}"
     for file in sorted(folder.glob("*.py")) if folder else ():
         yield file, None
 
