@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Target, TaskKind
-from modelyard.models.compile import Agreement
+from modelyard.models.agreement import Agreement
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.gate import Judgement, judge
 from modelyard.use_case import Gate

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from benchmarks import gate as benchmark
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.compile import Agreement
+from modelyard.models.agreement import Agreement
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.findings import lines
 from modelyard.models.gate import Judgement, judge, objections_to_data

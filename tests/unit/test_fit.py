@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
+from modelyard.models.agreement import TOLERANCE, Agreement, compare_scores
 from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
 from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
 from modelyard.models.metrics import choose_threshold

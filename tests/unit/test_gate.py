@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from benchmarks import gate as benchmark
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.compile import Agreement
+from modelyard.models.agreement import Agreement
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.gate import Judgement, judge, objections_to_data, refuse
 from modelyard.use_case import Gate

@@ -1,24 +1,19 @@
-"""How a fitted scikit-learn pipeline becomes a file that onnxruntime runs, and proof that it is the same model."""
+"""How a fitted scikit-learn pipeline becomes a file that onnxruntime runs."""
 
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from pydantic import Field
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from modelyard.contract import Calibration, Contract, Frozen
+from modelyard.contract import Calibration, Contract
 from modelyard.errors import StepFailed
 from modelyard.models.calibration import SMALL
 from modelyard.models.compiled import PROBABILITIES
 from modelyard.models.tabular import FINAL_STEP, class_columns, without_calibration
 
-# Compiled models compute in float32, fitted ones in float64.
-TOLERANCE = 1e-4
 # The newest that skl2onnx 1.20 has been tested with.
 OPSET = 21
 # The converter's messages may hold the whole model.
@@ -26,31 +21,6 @@ REASON_LENGTH = 200
 SORTED_PROBABILITIES = "sorted_probabilities"
 CLASS_COLUMNS = "class_columns"
 UNCALIBRATED = "uncalibrated_probabilities"
-
-
-class Agreement(Frozen):
-    """How far a compiled model is from the fitted one it was made from.
-
-    Attributes:
-        records: On how many records they were compared.
-        largest_difference: Largest difference of a probability, or of a value relative to the values' spread.
-        other_decisions: Records on which they decide differently although no probability is at the threshold.
-    """
-
-    records: int
-    largest_difference: float = Field(ge=0)
-    other_decisions: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether the two are the same model for all that matters."""
-        return self.largest_difference <= TOLERANCE and self.other_decisions == 0
-
-    def __str__(self) -> str:
-        return (
-            f"on {self.records} records they differ by up to {self.largest_difference:.1e} "
-            f"and decide otherwise on {self.other_decisions}"
-        )
 
 
 def compile_pipeline(pipeline: Pipeline, contract: Contract) -> bytes:
@@ -127,31 +97,3 @@ def append_calibration(graph: Any, calibration: Calibration | None) -> None:
             helper.make_node("Softmax", ["calibration_logits"], [PROBABILITIES], axis=1),
         ]
     )
-
-
-def frame_arrays(contract: Contract, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
-    """A frame as the compiled model's inputs, a column of shape (records, 1) for each feature."""
-    return {
-        f.name: frame[f.name].to_numpy(np.float32 if f.is_numeric else object).reshape(-1, 1) for f in contract.features
-    }
-
-
-def compare_scores(
-    contract: Contract, fitted: NDArray[np.floating[Any]], compiled: NDArray[np.floating[Any]]
-) -> Agreement:
-    """Compares the fitted and the compiled model's scores on the same records."""
-    difference = np.abs(fitted - compiled)
-    if not contract.kind.is_classification:
-        spread = max(float(np.std(fitted)), np.finfo(np.float32).tiny)
-        return Agreement(records=len(fitted), largest_difference=float(difference.max() / spread), other_decisions=0)
-    other = (contract.decide(fitted) != contract.decide(compiled)) & ~_undecided(contract, fitted)
-    return Agreement(
-        records=len(fitted), largest_difference=float(difference.max()), other_decisions=int(np.count_nonzero(other))
-    )
-
-
-def _undecided(contract: Contract, scores: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    if len(contract.target.classes) == 2:
-        return np.asarray(np.abs(scores[:, 1] - contract.threshold) <= TOLERANCE)
-    highest = np.sort(scores, axis=1)[:, -2:]
-    return np.asarray(highest[:, 1] - highest[:, 0] <= TOLERANCE)

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from modelyard.contract import Calibration, Contract
+from modelyard.models.agreement import Agreement, compare_scores
 from modelyard.models.calibration import calibrated, fit_calibration, prior_correction
-from modelyard.models.compile import Agreement, compare_scores, compile_pipeline, frame_arrays
+from modelyard.models.compile import compile_pipeline
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut, Scores, choose_folds, hold_out
+from modelyard.models.dummy import dummy_scores
+from modelyard.models.inputs import frame_arrays
 from modelyard.models.intervals import fit_interval
 from modelyard.models.metrics import choose_threshold, evaluate, truth
 from modelyard.models.plots import importance_plot, plots
 from modelyard.models.reliability import with_reliability
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
-from modelyard.models.tabular import fitted_scores, make_dummy, make_pipeline, with_calibration
-from modelyard.objective import Objective
+from modelyard.models.tabular import fitted_scores, make_pipeline, with_calibration
 from modelyard.use_case import Candidate, UseCase
 
 # Enough to tell two models apart, few enough to read.
@@ -183,15 +185,6 @@ def drawn(
     if candidate.positive_share is not None:
         records = undersample(records, contract, candidate.positive_share, use_case.seed)
     return records
-
-
-def dummy_scores(
-    contract: Contract, train: pd.DataFrame, test: pd.DataFrame, objective: Objective
-) -> NDArray[np.floating[Any]]:
-    """What a model that looks at no feature says of the test part."""
-    dummy = make_dummy(objective)
-    dummy.fit(train[contract.names], train[contract.target.name])
-    return fitted_scores(dummy, contract, test)
 
 
 def compiled_scores(files: dict[str, bytes], test: pd.DataFrame) -> NDArray[np.floating[Any]]:

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Seen, brightness
+from modelyard.models.agreement import compare_scores
 from modelyard.models.calibration import calibrated, prior_correction
-from modelyard.models.compile import compare_scores
 from modelyard.models.compile_network import compile_network
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
 from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut
-from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
+from modelyard.models.dummy import dummy_scores
+from modelyard.models.fit import Fitted, decide, drawn, loaded
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.kept_scores import SCORES_FILE, kept_scores
 from modelyard.models.metrics import evaluate, truth

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
-from modelyard.models.compile import Agreement
+from modelyard.models.agreement import Agreement
 from modelyard.models.evidence import Answers, Evidence, beside, positions, shared_classes
 from modelyard.models.guards import Guards, guard, measure_dummy
 from modelyard.models.measures import Predictions, improvement, measure

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modelyard.contract import Pixels
-from modelyard.models.compile import frame_arrays
+from modelyard.contract import Contract, Pixels
 from modelyard.models.compiled import CompiledModel
 from modelyard.pictures import resized
 
@@ -21,6 +20,13 @@ class PixelSource(Protocol):
 
     def pixels(self, keys: Sequence[str]) -> Pixels:
         """The pixels of the pictures with these keys, of shape (pictures, height, width, channels)."""
+
+
+def frame_arrays(contract: Contract, frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """A frame as the compiled model's inputs, a column of shape (records, 1) for each feature."""
+    return {
+        f.name: frame[f.name].to_numpy(np.float32 if f.is_numeric else object).reshape(-1, 1) for f in contract.features
+    }
 
 
 def frame_scores(model: CompiledModel, frame: pd.DataFrame, source: PixelSource) -> NDArray[np.floating[Any]]:

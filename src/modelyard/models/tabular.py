@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -19,7 +18,6 @@ from modelyard.contract import Calibration, Contract, Label, Seen
 from modelyard.errors import BadInput, StepFailed
 from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
-from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
 from modelyard.use_case import Candidate
 
 FINAL_STEP = "model"
@@ -95,15 +93,6 @@ def class_columns(fitted: Pipeline, contract: Contract) -> list[int]:
     if missing:
         raise StepFailed(f"{contract.use_case}: no record of class {', '.join(missing)} in the training part")
     return [columns[label] for label in contract.target.classes]
-
-
-def make_dummy(objective: Objective) -> BaseEstimator:
-    """An unfitted model that looks at no feature: what any real one must beat. By the metric, none such does better."""
-    if objective.kind.is_classification:
-        return DummyClassifier(strategy="prior")
-    if objective.metric not in QUANTILE_METRICS:
-        return DummyRegressor(strategy="mean")
-    return DummyRegressor(strategy="quantile", quantile=objective.quantile or MEDIAN)
 
 
 def _encoder(contract: Contract) -> OneHotEncoder:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from modelyard.models.compile import Agreement
+    from modelyard.models.agreement import Agreement
     from modelyard.models.compiled import CompiledModel
     from modelyard.models.evidence import Answers, Evidence
     from modelyard.models.gate import Judgement
@@ -300,13 +301,17 @@ class _Records:
 
 
 def _judge_by(records: _Records, challenger: int, champion: int | None) -> Judged:
-    from modelyard.models.gate import refuse
     from modelyard.steps.models import load_compiled
 
     use_case, platform = records.use_case, records.platform
-    model = records.ask(load_compiled(platform, use_case.name, challenger))
-    agreement = _agreement(use_case, platform, challenger, model.contract, records.test, model.scores)
-    in_production = _in_production(use_case, platform, champion)
+    # Each is tried in a process of its own, which takes a second or more: side by side, and while the gate is imported.
+    with ThreadPoolExecutor(2) as pool:
+        champion_model = pool.submit(_in_production, use_case, platform, champion)
+        model = records.ask(load_compiled(platform, use_case.name, challenger))
+        asked = pool.submit(_agreement, use_case, platform, challenger, model.contract, records.test, model.scores)
+        from modelyard.models.gate import refuse
+
+        in_production, agreement = champion_model.result(), asked.result()
     compared = [challenger, *([champion] if in_production and champion else [])]
 
     def too_few(versions: Sequence[int]) -> list[str]:
@@ -321,7 +326,11 @@ def _judge_by(records: _Records, challenger: int, champion: int | None) -> Judge
     if objections:
         return Judged(refuse(objections, agreement, len(records.test)))
     reference = find_reference(
-        use_case, platform, model.contract, lambda version: _seen_by_best([*compared, version], too_few)
+        use_case,
+        platform,
+        model.contract,
+        lambda version: _seen_by_best([*compared, version], too_few),
+        {champion: in_production} if champion and in_production else None,
     )
     return _judge_beside(records, model, agreement, compared, in_production, reference)
 
@@ -390,8 +399,8 @@ def _evidence(
     unseen: "NDArray[np.bool_]",
 ) -> "Evidence":
     """What the models say of the test records that none of them has seen."""
+    from modelyard.models.dummy import dummy_scores
     from modelyard.models.evidence import Answers, Evidence
-    from modelyard.models.fit import dummy_scores
     from modelyard.models.metrics import truth
     from modelyard.models.slices import slice_values
 
@@ -423,7 +432,7 @@ def _agreement(
 
     A fitted network is not loaded again for that, as this needs its library: what it said of the test part was kept.
     """
-    from modelyard.models.compile import compare_scores
+    from modelyard.models.agreement import compare_scores
     from modelyard.models.kept_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
     from modelyard.steps.fitted import score_fitted
 

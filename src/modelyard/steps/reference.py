@@ -1,6 +1,6 @@
 """The best version ever promoted: the reference that does not move when production does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Contract
@@ -27,7 +27,11 @@ class Reference(NamedTuple):
 
 
 def find_reference(
-    use_case: UseCase, platform: Platform, contract: Contract, objection: Callable[[int], str] = lambda _: ""
+    use_case: UseCase,
+    platform: Platform,
+    contract: Contract,
+    objection: Callable[[int], str] = lambda _: "",
+    loaded: "Mapping[int, CompiledModel] | None" = None,
 ) -> Reference:
     """The best version ever promoted of those that a model of this contract can be compared with.
 
@@ -36,11 +40,13 @@ def find_reference(
         platform: The stores.
         contract: The model's. Versions whose clients it would break are passed over.
         objection: Says why a version cannot be compared for another reason; empty: it can.
+        loaded: Models of versions that are loaded already.
     """
     there = {version.number for version in platform.registry.versions(use_case.name)}
     notes: list[str] = []
     for number in platform.verdicts.best_first(use_case.name):
-        found = _comparable(use_case, platform, number, contract) if number in there else "it was removed"
+        model = (loaded or {}).get(number)
+        found = _comparable(use_case, platform, number, contract, model) if number in there else "it was removed"
         found = found if isinstance(found, str) else objection(number) or found
         if not isinstance(found, str):
             return Reference(number, found, tuple(notes))
@@ -48,12 +54,14 @@ def find_reference(
     return Reference(notes=tuple(notes))
 
 
-def _comparable(use_case: UseCase, platform: Platform, version: int, contract: Contract) -> "CompiledModel | str":
+def _comparable(
+    use_case: UseCase, platform: Platform, version: int, contract: Contract, model: "CompiledModel | None"
+) -> "CompiledModel | str":
     """The model of a version, or why none of this contract can be compared with it."""
     from modelyard.steps.models import load_compiled
 
     try:
-        model = load_compiled(platform, use_case.name, version)
+        model = model or load_compiled(platform, use_case.name, version)
     except StepFailed as error:
         return str(error)
     return "; ".join(model.contract.breaking_changes(contract)) or model

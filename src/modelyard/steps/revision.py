@@ -14,11 +14,14 @@ from modelyard.use_case import Candidate, UseCase
 CODE = (
     "contract.py",
     "frames.py",
+    "models/agreement.py",
     "models/calibration.py",
     "models/compile.py",
     "models/compiled.py",
     "models/cross_validation.py",
     "models/derive.py",
+    "models/dummy.py",
+    "models/inputs.py",
     "models/metrics.py",
     "models/fit.py",
     "models/graph.py",
@@ -36,7 +39,6 @@ PICTURE_CODE = (
     "models/compile_network.py",
     "models/fit_pictures.py",
     "models/images.py",
-    "models/inputs.py",
     "models/networks.py",
     "pictures.py",
 )

@@ -146,6 +146,7 @@ def _known(use_case: UseCase, platform: Platform, fingerprint: str) -> TrainResu
 def _train_now(
     use_case: UseCase, candidate: Candidate, platform: Platform, basis: _Basis, fingerprint: str
 ) -> TrainResult:
+    _import_skops()
     snapshot_id = basis.snapshot_id
     parts = {part: platform.clean.frame(use_case, snapshot_id, part) for part in PARTS}
     for part, frame in parts.items():
@@ -169,6 +170,11 @@ def _train_now(
         compiled_agrees=fitted.agreement.holds,
         trained=True,
     )
+
+
+def _import_skops() -> None:
+    """Imports what keeps a fitted pipeline: it searches all modules that are there, seconds long after the others."""
+    import skops.io  # noqa: F401
 
 
 def _check_part(target: Target, part: str, frame: "pd.DataFrame") -> None:

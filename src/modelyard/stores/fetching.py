@@ -1,4 +1,4 @@
-"""Files over HTTP, in a stream: never more of them than was agreed, in memory or on the disk."""
+"""Files and answers over HTTP, in a stream: never more of them than was agreed, in memory or on the disk."""
 
 import shutil
 import time
@@ -14,22 +14,33 @@ CHUNK_BYTES = 2**20
 # What is left of a disk to others, such as the spool.
 DISK_RESERVE_BYTES = 256 * 2**20
 SECONDS_BETWEEN_BYTES = 10
+# A server that is busy writes slowly, and what is sent again may be written twice.
+SECONDS_TO_WRITE = 120
 ATTEMPTS = 4
 # A thousand registered models with all their tags.
 ANSWER_LIMIT_BYTES = 64 * 2**20
 
 
-@tenacity.retry(
+patiently = tenacity.retry(
     retry=tenacity.retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
     stop=tenacity.stop_after_attempt(ATTEMPTS),
     wait=tenacity.wait_exponential(multiplier=0.5),
     reraise=True,
 )
+
+
+@patiently
 def get(url: str, parameters: Mapping[str, object]) -> requests.Response:
     """The beginning of an answer; its content comes as it is read, and is as long as it looks."""
     texts = {name: str(value) for name, value in parameters.items()}
     as_it_is = {"Accept-Encoding": "identity"}
     return requests.get(url, params=texts, headers=as_it_is, timeout=SECONDS_BETWEEN_BYTES, stream=True)
+
+
+@patiently
+def send(method: str, url: str, content: Mapping[str, object]) -> requests.Response:
+    """The beginning of an answer to content that is sent as JSON; a connection that fails is tried again."""
+    return requests.request(method, url, json=content, timeout=SECONDS_TO_WRITE, stream=True)
 
 
 def read_answer(response: requests.Response) -> bytes:

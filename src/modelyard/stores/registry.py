@@ -1,8 +1,7 @@
 """The model registry: MLflow's, with one alias for the model in production and one for what the gate is judging.
 
-What only asks (which version is in production, is a run still there) and what an API process needs goes straight to
-MLflow's REST API: importing its client takes three seconds and 120 MB, which a step that finds everything done already,
-or an API that polls and fetches three files, need not spend. Whatever writes goes through the client.
+All but the keeping of a training goes straight to MLflow's REST API: importing its client takes three seconds and
+120 MB, which a step that moves an alias, or an API that polls and fetches three files, need not spend.
 """
 
 import json
@@ -10,7 +9,7 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +23,7 @@ from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import NothingToWorkOn, ServiceUnavailable, StepFailed
-from modelyard.stores.fetching import Fetching, NotFetched, get, read_answer
+from modelyard.stores.fetching import Fetching, NotFetched, get, read_answer, send
 
 PRODUCTION = "production"
 CHALLENGER = "challenger"
@@ -207,14 +206,13 @@ class Registry:
 
     def close_unfinished(self, use_case: str, fingerprint: str) -> None:
         """Marks runs of a training that was killed as killed, before the same training is done again."""
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            experiment = client.get_experiment_by_name(use_case)
-            if experiment is None:
-                return
-            condition = f"tags.fingerprint = '{fingerprint}' and attributes.status = 'RUNNING'"
-            for run in client.search_runs([experiment.experiment_id], condition):
-                client.set_terminated(run.info.run_id, "KILLED")
+        experiment = self._experiment(use_case)
+        if experiment is None:
+            return
+        condition = f"tags.fingerprint = '{fingerprint}' and attributes.status = 'RUNNING'"
+        found = self._tell("POST", "runs/search", experiment_ids=[experiment], filter=condition)
+        for run in found.get("runs", []):
+            self._tell("POST", "runs/update", run_id=run["info"]["run_id"], status="KILLED", end_time=_now())
 
     def log(
         self, training: Training, pipeline: Any, contract: Contract, figures: Mapping[str, Any], data: Mapping[str, Any]
@@ -235,70 +233,69 @@ class Registry:
             mlflow.set_experiment(training.use_case)
             with mlflow.start_run(run_name=training.candidate, tags=training.tags) as run:
                 mlflow.log_params(training.parameters)
-                mlflow.log_metrics(training.metrics)
+                model = _log_model(mlflow, training, pipeline, contract)
+                # After the model: MLflow would copy metrics that are there before to it, asking for each one by one.
+                mlflow.log_metrics(training.metrics, model_id=model.model_id)
                 _log_history(mlflow, run.info.run_id, training.history)
                 for part, frame in data.items():
                     log_data(mlflow, training, contract.target.name, part, frame)
                 for name, figure in figures.items():
                     mlflow.log_figure(figure, f"plots/{name}.png")
-                return run.info.run_id, _log_model(mlflow, training, pipeline, contract)
+                return run.info.run_id, str(model.model_uri)
 
     def register(self, use_case: str, run_id: str, model_uri: str, tags: Mapping[str, str]) -> int:
         """The version of a run's model; the one that is there already, if there is one."""
         known = [version.number for version in self.versions(use_case) if version.run_id == run_id]
         if known:
             return known[0]
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            model = self._ask("registered-models/get", name=use_case).get("registered_model")
-            if model is None:
-                client.create_registered_model(use_case)
-            elif _offered(model).is_deleted:
-                client.delete_registered_model_tag(use_case, DELETED_TAG)
-            model_id = model_uri.removeprefix("models:/")
-            version = client.create_model_version(use_case, model_uri, run_id, tags=dict(tags), model_id=model_id)
-            return int(version.version)
+        model = self._ask("registered-models/get", name=use_case).get("registered_model")
+        if model is None:
+            self._tell("POST", "registered-models/create", name=use_case)
+        elif _offered(model).is_deleted:
+            self._tell("DELETE", "registered-models/delete-tag", name=use_case, key=DELETED_TAG)
+        made = self._tell(
+            "POST",
+            "model-versions/create",
+            name=use_case,
+            source=model_uri,
+            run_id=run_id,
+            tags=[{"key": key, "value": value} for key, value in tags.items()],
+            model_id=model_uri.removeprefix("models:/"),
+        )
+        return int(made["model_version"]["version"])
 
     def set_alias(self, use_case: str, alias: str, number: int) -> None:
         """Points an alias at a version; with `production` moves the tag that mirrors it."""
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            before = self.aliased(use_case, alias)
-            client.set_registered_model_alias(use_case, alias, str(number))
-            if alias == PRODUCTION:
-                if before not in (None, number):
-                    client.delete_model_version_tag(use_case, str(before), STAGE_TAG)
-                client.set_model_version_tag(use_case, str(number), STAGE_TAG, STAGE_PRODUCTION)
+        before = self.aliased(use_case, alias)
+        self._tell("POST", "registered-models/alias", name=use_case, alias=alias, version=str(number))
+        if alias == PRODUCTION:
+            if before not in (None, number):
+                self._tell("DELETE", "model-versions/delete-tag", name=use_case, version=str(before), key=STAGE_TAG)
+            self.tag(use_case, number, {STAGE_TAG: STAGE_PRODUCTION})
 
     def remove_alias(self, use_case: str, alias: str) -> None:
         """Takes an alias away, if it is there."""
         if self.aliased(use_case, alias) is not None:
-            with self._mlflow() as mlflow:
-                mlflow.MlflowClient().delete_registered_model_alias(use_case, alias)
+            self._tell("DELETE", "registered-models/alias", name=use_case, alias=alias)
 
     def tag(self, use_case: str, number: int, tags: Mapping[str, str]) -> None:
         """Writes tags of a version."""
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            for key, value in tags.items():
-                client.set_model_version_tag(use_case, str(number), key, value)
+        for key, value in tags.items():
+            self._tell("POST", "model-versions/set-tag", name=use_case, version=str(number), key=key, value=value)
 
     def add_metrics(self, use_case: str, number: int, metrics: Mapping[str, float]) -> None:
         """Adds metrics to the run that a version came from. What MLflow's names must not hold becomes an underscore."""
         if not metrics:
             return
-        run_id = self.version(use_case, number).run_id
-        with self._mlflow() as mlflow:
-            now = int(time.time() * 1000)
-            named = [(FORBIDDEN_IN_METRICS.sub("_", name), value) for name, value in metrics.items()]
-            entities = [mlflow.entities.Metric(name[:LONGEST_METRIC], value, now, 0) for name, value in named]
-            for start in range(0, len(entities), METRICS_AT_A_TIME):
-                mlflow.MlflowClient().log_batch(run_id, entities[start : start + METRICS_AT_A_TIME])
+        run_id, now = self.version(use_case, number).run_id, _now()
+        named = [(FORBIDDEN_IN_METRICS.sub("_", name), value) for name, value in metrics.items()]
+        entries = [{"key": name[:LONGEST_METRIC], "value": value, "timestamp": now} for name, value in named]
+        for start in range(0, len(entries), METRICS_AT_A_TIME):
+            self._tell("POST", "runs/log-batch", run_id=run_id, metrics=entries[start : start + METRICS_AT_A_TIME])
 
     def delete(self, use_case: str, number: int) -> None:
         """Removes a version from the registry; its run stays."""
-        with self._mlflow() as mlflow:
-            mlflow.MlflowClient().delete_model_version(use_case, str(number))
+        self._tell("DELETE", "model-versions/delete", name=use_case, version=str(number))
 
     def delete_use_case(self, use_case: str) -> None:
         """Removes all versions, and the experiment with its runs.
@@ -307,28 +304,45 @@ class Registry:
         deleted. MLflow keeps a deleted experiment and its files until `mlflow gc`: under another name, so that a use
         case of this one can begin anew.
         """
-        versions = self.versions(use_case)
-        with self._mlflow() as mlflow:
-            client = mlflow.MlflowClient()
-            if "registered_model" in self._ask("registered-models/get", name=use_case):
-                client.set_registered_model_tag(use_case, DELETED_TAG, "true")
-            for version in versions:
-                client.delete_model_version(use_case, str(version.number))
-            if experiment := client.get_experiment_by_name(use_case):
-                client.rename_experiment(experiment.experiment_id, f"{use_case} (deleted {time.time():.0f})")
-                client.delete_experiment(experiment.experiment_id)
+        if "registered_model" in self._ask("registered-models/get", name=use_case):
+            self._tell("POST", "registered-models/set-tag", name=use_case, key=DELETED_TAG, value="true")
+        for version in self.versions(use_case):
+            self.delete(use_case, version.number)
+        if experiment := self._experiment(use_case):
+            renamed = f"{use_case} (deleted {time.time():.0f})"
+            self._tell("POST", "experiments/update", experiment_id=experiment, new_name=renamed)
+            self._tell("POST", "experiments/delete", experiment_id=experiment)
+
+    def _experiment(self, use_case: str) -> str | None:
+        """The id of a use case's experiment, if there is one."""
+        found = self._ask("experiments/get-by-name", experiment_name=use_case).get("experiment", {})
+        return None if found.get("lifecycle_stage") != "active" else str(found["experiment_id"])
 
     def _ask(self, route: str, **parameters: object) -> dict[str, Any]:
-        url = f"{self._uri}/api/2.0/mlflow/{route}"
+        """Reads; what is not there is an empty answer."""
+        answer = self._call(lambda url: get(url, parameters), route)
+        return {} if answer.get("error_code") == NOT_FOUND else self._checked(answer)
+
+    def _tell(self, method: Literal["POST", "DELETE"], route: str, **content: object) -> dict[str, Any]:
+        """Writes."""
+        return self._checked(self._call(lambda url: send(method, url, content), route))
+
+    def _call(self, request: Callable[[str], requests.Response], route: str) -> dict[str, Any]:
+        """What the server says, be it an answer or an error of its own."""
         try:
-            with get(url, parameters) as response:
+            with request(f"{self._uri}/api/2.0/mlflow/{route}") as response:
                 content = read_answer(response)
-            if response.status_code == requests.codes.not_found and NOT_FOUND.encode() in content:
-                return {}
-            response.raise_for_status()
-            return dict(json.loads(content))
+            answer = dict(json.loads(content))
+            if "error_code" not in answer:
+                response.raise_for_status()
         except (requests.RequestException, NotFetched, ValueError) as error:
             raise self._unavailable(error) from error
+        return answer
+
+    def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if "error_code" in answer:
+            raise self._unavailable(answer.get("message") or answer["error_code"])
+        return answer
 
     @contextmanager
     def _mlflow(self) -> Iterator[Any]:
@@ -352,9 +366,14 @@ class Registry:
         except (MlflowException, requests.RequestException) as error:
             raise self._unavailable(error) from error
 
-    def _unavailable(self, error: Exception) -> ServiceUnavailable:
-        reason = str(error).splitlines()[0][:300]
+    def _unavailable(self, error: object) -> ServiceUnavailable:
+        reason = str(error).partition("\n")[0][:300]
         return ServiceUnavailable(f"the tracking server at {self._uri} does not answer as it should: {reason}")
+
+
+def _now() -> int:
+    """In milliseconds, as MLflow counts."""
+    return int(time.time() * 1000)
 
 
 def _aliases(model: Mapping[str, Any]) -> dict[str, int]:
@@ -394,7 +413,7 @@ def log_data(mlflow: Any, training: Training, target: str, part: str, frame: Any
 
 
 def _log_history(mlflow: Any, run_id: str, history: Mapping[str, tuple[float, ...]]) -> None:
-    now = int(time.time() * 1000)
+    now = _now()
     metrics = [
         mlflow.entities.Metric(name, value, now, epoch)
         for name, values in history.items()
@@ -404,7 +423,7 @@ def _log_history(mlflow: Any, run_id: str, history: Mapping[str, tuple[float, ..
         mlflow.MlflowClient().log_batch(run_id, metrics)
 
 
-def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contract) -> str:
+def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contract) -> Any:
     kept: dict[str, Any] = {"name": training.candidate, "signature": _signature(contract)}
     if training.flavor == "tensorflow":
         # Keras's own format: configuration and weights, nothing pickled.
@@ -424,7 +443,7 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
         for name, content in training.files.items():
             (Path(folder) / name).write_bytes(content)
         mlflow.MlflowClient().log_model_artifacts(model.model_id, folder)
-    return str(model.model_uri)
+    return model
 
 
 def _without_optimizer(network: Any) -> Any:
