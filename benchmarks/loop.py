@@ -12,7 +12,7 @@ from rich.table import Table
 from modelyard.settings import child_environment
 
 RECORDS = Path(__file__).parents[1] / "data" / "loan_approval.csv"
-ROWS_BEFORE = 4000
+ROWS_BEFORE = 1000
 STEPS = ("load", "preprocess", "train", "promote", "deploy")
 
 
