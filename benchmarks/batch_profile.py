@@ -19,8 +19,8 @@ from rich.table import Table
 
 from benchmarks.serve import BATCH_ROWS, Inputs, Numbers, make_inputs
 from modelyard.embedded.postgres import Postgres, embedded_postgres
-from modelyard.models.compiled import CompiledModel
-from services.api.inputs.kinds import JSON
+from modelyard.models.onnx.compiled import CompiledModel
+from services.api.inputs.base import JSON
 from services.api.log.database import connection_arguments
 from services.api.log.prediction_log import TABLE
 from services.api.log.rows import Row

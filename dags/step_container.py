@@ -9,7 +9,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 from docker.types import Mount
 
-from dags.step_runner import check_exit_code, tell_who_waits
+from dags.step_outcome import check_exit_code, tell_who_waits
 from modelyard.errors import BadInput
 from modelyard.settings import Settings, read_settings, step_environment
 

@@ -3,7 +3,7 @@
 An import error takes away every DAG of its file. So it is raised here, and the DAGs of the other use cases stay.
 """
 
-from dags.found import find
+from dags.discovery import find
 from modelyard.errors import BadInput
 from modelyard.settings import read_settings
 

@@ -10,8 +10,9 @@ from typing import Any, get_args
 import pendulum
 from airflow.sdk import DAG, Asset, Param, chain
 
-from dags.found import find
-from dags.step_runner import RUN_DAY, pipeline_run, run_day, step
+from dags.discovery import find
+from dags.step_outcome import RUN_DAY, pipeline_run, run_day
+from dags.step_runner import step
 from modelyard.settings import Settings, read_settings
 from modelyard.use_case import LaterFile, UseCase
 

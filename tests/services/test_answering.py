@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from modelyard.contract import Answer, Arrays, Contract
-from modelyard.models.compiled import CompiledModel, Scores
+from modelyard.models.onnx.compiled import CompiledModel, Scores
 from services.api.errors import NoAnswer
-from services.api.inputs.kinds import Question
+from services.api.inputs.base import Question
 from services.api.models.served import ServedVersion
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 

@@ -16,7 +16,7 @@ from schemathesis.checks import not_a_server_error
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
 from services.api.http.schemas import answer_schema, record_schema
-from services.api.inputs.kinds import make_reader
+from services.api.inputs.readers import make_reader
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put
 from tests.services.running_api import RunningApi

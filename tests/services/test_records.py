@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, TaskKind
 from services.api.errors import Problem, UnusableRequest
 from services.api.http.schemas import record_schema
-from services.api.inputs.table import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
+from services.api.inputs.json_record import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract
 
 LOAN = RecordReader(loan_contract())

@@ -19,7 +19,7 @@ from modelyard.steps.revision import CODE, PICTURE_CODE, code_fingerprint
 from modelyard.use_case import UseCase
 
 # Shows a model or names what is wrong, and has no part in how it comes out; or is the declaration itself.
-OTHER = {"errors.py", "models/kept_scores.py", "models/plots.py", "usecase.py"}
+OTHER = {"errors.py", "models/images/test_scores.py", "models/evaluation/plots.py", "use_case.py"}
 
 
 def used_by(name: str) -> set[str]:
@@ -43,7 +43,10 @@ def test_all_code_that_a_model_of_a_table_comes_from_is_in_the_fingerprint() -> 
 
 
 def test_all_code_that_a_model_of_pictures_comes_from_is_in_the_fingerprint() -> None:
-    assert used_by("modelyard.models.fit_pictures") | used_by("modelyard.models.images") <= {*CODE, *PICTURE_CODE}
+    assert used_by("modelyard.models.images.fit") | used_by("modelyard.models.images.architectures") <= {
+        *CODE,
+        *PICTURE_CODE,
+    }
 
 
 def libraries_of(use_case: UseCase) -> set[str]:

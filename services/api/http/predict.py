@@ -23,7 +23,7 @@ from services.api.errors import (
     unexpected,
 )
 from services.api.http.request import Incoming, new_request_id
-from services.api.inputs.kinds import JSON, Question
+from services.api.inputs.base import JSON, Question
 from services.api.limits.bodies import ClientLeft
 from services.api.log.idempotency import Asked
 from services.api.log.prediction_log import settle

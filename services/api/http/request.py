@@ -9,7 +9,7 @@ from uuid_utils import uuid7
 
 from services.api.errors import BodyTooLarge, FromAnotherSite
 from services.api.http.trace import trace_id
-from services.api.inputs.kinds import is_json
+from services.api.inputs.base import is_json
 from services.api.limits.bodies import SMALL_BYTES, Bodies, Held
 
 PATH = "/predict"

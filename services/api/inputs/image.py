@@ -15,10 +15,10 @@ from python_multipart.multipart import Field, File, parse_options_header
 from modelyard.contract import Arrays, Contract, Value, brightness
 from modelyard.pictures import Picture, TooLargePicture, UnknownPicture, UnusablePicture, from_base64, read_picture
 from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequest
+from services.api.inputs.base import JSON, Question, check_is_json, is_json
 from services.api.inputs.flat_json import READABLE_BYTES, NotFlat
-from services.api.inputs.kinds import JSON, Question, check_is_json, is_json
+from services.api.inputs.json_record import LONGEST_KEY, SHOWN_CHARACTERS, TIME, RecordReader, is_time
 from services.api.inputs.long_text import Shortened, beginning, read_text, shorten
-from services.api.inputs.table import LONGEST_KEY, SHOWN_CHARACTERS, TIME, RecordReader, is_time
 
 FORM = "multipart/form-data"
 # A form has one picture and perhaps a key: it ends at more.

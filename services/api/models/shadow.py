@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from modelyard.contract import Contract
 from services.api import metrics
 from services.api.errors import NoAnswer
-from services.api.inputs.kinds import Question
+from services.api.inputs.base import Question
 from services.api.limits.traffic import Traffic
 from services.api.log.database import DATABASE_ERRORS, Line, unavailable
 from services.api.log.prediction_log import TABLE, PredictionLog

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Pixels
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.pictures import resized
 
 # A network's inner arrays take many times the room of the pictures.

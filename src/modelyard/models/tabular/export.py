@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Calibration, Contract
 from modelyard.errors import StepFailed
 from modelyard.models.calibration import SMALL
-from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.tabular import FINAL_STEP, class_columns, without_calibration
+from modelyard.models.onnx.compiled import PROBABILITIES
+from modelyard.models.tabular.pipeline import FINAL_STEP, class_columns, without_calibration
 
 # The newest that skl2onnx 1.20 has been tested with.
 OPSET = 21

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from modelyard.contract import Contract
-from modelyard.models.tabular import fitted_scores
+from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
 
 
