@@ -1,5 +1,6 @@
 """From a candidate and the three parts of a snapshot to a fitted, calibrated, judged and compiled model."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -95,10 +96,13 @@ def fit(
     known, of_test = dependence.on(slice(len(records))), dependence.on(slice(len(records), None)).clusters
     folds = choose_folds(contract, train, validation, use_case.seed, known)
     fitting = Fitting(use_case, candidate, contract, day)
-    held = hold_out(contract, records, folds, fitting.answer, known.clusters)
     learnt = fitting.drawn(records)
+    # Neither needs the other, and with many records each takes long and leaves processors to the other.
+    with ThreadPoolExecutor(1) as pool:
+        fitted = pool.submit(fitting.fit, learnt)
+        held = hold_out(contract, records, folds, fitting.answer, known.clusters)
     contract, held = decide(use_case, contract, held, prior_correction(contract, records, learnt))
-    pipeline = with_calibration(fitting.fit(learnt), contract.calibration, contract.target.classes)
+    pipeline = with_calibration(fitted.result(), contract.calibration, contract.target.classes)
     scores = fitted_scores(pipeline, contract, test)
     contract = with_reliability(contract, truth(contract, test[contract.target.name].to_numpy()), scores, of_test)
     files = {
