@@ -13,3 +13,11 @@ def step_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType
         from dags import step_runner
 
         yield step_runner
+
+
+@pytest.fixture
+def step_outcome(step_runner: ModuleType) -> ModuleType:  # noqa: ARG001 (it lets Airflow be imported)
+    """The module."""
+    from dags import step_outcome
+
+    return step_outcome

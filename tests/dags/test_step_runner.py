@@ -49,33 +49,33 @@ def event(run: str | None, seconds: int) -> SimpleNamespace:
     return SimpleNamespace(extra=extra, timestamp=MOMENT.replace(second=seconds))
 
 
-def test_a_run_that_was_started_by_hand_is_a_pipeline_run_of_its_own(step_runner: ModuleType) -> None:
-    assert step_runner.pipeline_run(DAG_RUN, {}) == "loan_approval.train_model/manual__1"
+def test_a_run_that_was_started_by_hand_is_a_pipeline_run_of_its_own(step_outcome: ModuleType) -> None:
+    assert step_outcome.pipeline_run(DAG_RUN, {}) == "loan_approval.train_model/manual__1"
 
 
-def test_a_run_that_an_asset_started_takes_over_the_key(step_runner: ModuleType) -> None:
-    assert step_runner.pipeline_run(DAG_RUN, {"asset": [event("load/1", 1)]}) == "load/1"
+def test_a_run_that_an_asset_started_takes_over_the_key(step_outcome: ModuleType) -> None:
+    assert step_outcome.pipeline_run(DAG_RUN, {"asset": [event("load/1", 1)]}) == "load/1"
 
 
-def test_of_several_events_the_newest_one_counts(step_runner: ModuleType) -> None:
+def test_of_several_events_the_newest_one_counts(step_outcome: ModuleType) -> None:
     events = {"asset": [event("load/2", 9), event("load/1", 1)]}
-    assert step_runner.pipeline_run(DAG_RUN, events) == "load/2"
+    assert step_outcome.pipeline_run(DAG_RUN, events) == "load/2"
 
 
-def test_an_event_from_elsewhere_has_no_key(step_runner: ModuleType) -> None:
-    assert step_runner.pipeline_run(DAG_RUN, {"asset": [event(None, 1)]}) == "loan_approval.train_model/manual__1"
+def test_an_event_from_elsewhere_has_no_key(step_outcome: ModuleType) -> None:
+    assert step_outcome.pipeline_run(DAG_RUN, {"asset": [event(None, 1)]}) == "loan_approval.train_model/manual__1"
 
 
-def test_the_day_is_the_logical_date_if_the_run_has_one(step_runner: ModuleType) -> None:
+def test_the_day_is_the_logical_date_if_the_run_has_one(step_outcome: ModuleType) -> None:
     backfilled = SimpleNamespace(**vars(DAG_RUN) | {"logical_date": MOMENT})
-    assert step_runner.run_day(backfilled, {}) == "2026-01-01"
-    assert step_runner.run_day(DAG_RUN, {}) == "2026-01-03"
+    assert step_outcome.run_day(backfilled, {}) == "2026-01-01"
+    assert step_outcome.run_day(DAG_RUN, {}) == "2026-01-03"
 
 
-def test_a_run_that_an_asset_started_is_of_the_day_of_the_run_that_started_it_all(step_runner: ModuleType) -> None:
+def test_a_run_that_an_asset_started_is_of_the_day_of_the_run_that_started_it_all(step_outcome: ModuleType) -> None:
     events = {"asset": [event("load/2", 9), event("load/1", 1)]}
-    assert step_runner.run_day(DAG_RUN, events) == "2025-12-09"
-    assert step_runner.run_day(DAG_RUN, {"asset": [event(None, 1)]}) == "2026-01-03"
+    assert step_outcome.run_day(DAG_RUN, events) == "2025-12-09"
+    assert step_outcome.run_day(DAG_RUN, {"asset": [event(None, 1)]}) == "2026-01-03"
 
 
 def test_the_step_is_run_and_its_asset_tells_the_key_and_the_day(step_runner: ModuleType, command: Path) -> None:

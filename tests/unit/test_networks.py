@@ -15,8 +15,8 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.models.calibration import calibrate, calibrated
 from modelyard.models.evaluation.metrics import choose_threshold
 from modelyard.models.fit import Fitted, loaded
+from modelyard.models.images import training
 from modelyard.models.images.architectures import resnet50
-from modelyard.models.images.architectures import training as networks
 from modelyard.models.images.export import compile_network
 from modelyard.models.images.fit import figures, fit_pictures
 from modelyard.models.images.test_scores import SCORES_FILE, scores_of
@@ -144,13 +144,13 @@ def test_a_network_that_overflows_is_a_sentence() -> None:
 
 @pytest.mark.long
 def test_cross_validation_chooses_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_once, parts = networks._fitted, []
+    fit_once, parts = training._fitted, []
 
-    def watched(*arguments: Any) -> networks.History:
-        parts.append([set(part.keys) for part in arguments if isinstance(part, networks.Part)])
+    def watched(*arguments: Any) -> training.History:
+        parts.append([set(part.keys) for part in arguments if isinstance(part, training.Part)])
         return fit_once(*arguments)
 
-    monkeypatch.setattr(networks, "_fitted", watched)
+    monkeypatch.setattr(training, "_fitted", watched)
     model = fitted(weather(epochs=3, folds=3))
     *folds, (train, validation) = parts
     assert validation == set(frames()["validation"].index)
@@ -208,7 +208,7 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
         ),
         (
             {"parameters": {"colour": "red"}},
-            r"small: modelyard\.models\.images\.basic cannot be made: .*colour",
+            r"small: modelyard\.models\.images\.architectures\.basic cannot be made: .*colour",
         ),
         ({"parameters": {"epochs": 0}}, "candidate small: epochs: Input should be greater than or equal to 1"),
     ],
@@ -224,7 +224,9 @@ def test_a_network_of_your_own_is_a_candidate() -> None:
 
 
 def test_the_registry_keeps_a_network_without_its_optimizer(tmp_path: Path) -> None:
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(64), keras.layers.Dense(2)])
+    network = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(640), keras.layers.Dense(64), keras.layers.Dense(2)]
+    )
     network.compile("adam", "mse")
     some = np.random.default_rng(0).normal(size=(8, 4))
     network.fit(some, np.zeros((8, 2)), verbose=0)

@@ -17,7 +17,7 @@ def test_no_code_knows_a_use_case_by_its_name() -> None:
     # The one that is run when none is named; and a data set of scikit-learn's, which has a use case's name.
     allowed = {"settings.py", "bundled.py"}
     for file in files:
-        if file.parent.name != "usecases" and file.name not in allowed:
+        if file.parent.name != "use_cases" and file.name not in allowed:
             assert not named.search(file.read_text(encoding="utf-8")), file
 
 

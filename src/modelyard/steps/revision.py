@@ -32,6 +32,7 @@ CODE = (
     "models/tabular/export.py",
     "models/tabular/pipeline.py",
     "objective.py",
+    "pictures.py",
     "split.py",
 )
 # A model of pictures, besides.
@@ -40,7 +41,6 @@ PICTURE_CODE = (
     "models/images/export.py",
     "models/images/fit.py",
     "models/images/training.py",
-    "pictures.py",
 )
 
 

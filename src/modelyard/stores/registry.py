@@ -448,9 +448,7 @@ def _log_model(mlflow: Any, training: Training, pipeline: Any, contract: Contrac
 
 def _without_optimizer(network: Any) -> Any:
     """A copy of a Keras model with its weights alone: an optimizer can have twice as many numbers, for training on."""
-    from keras.models import clone_model
-
-    copy = clone_model(network)
+    copy = type(network).from_config(network.get_config())
     copy.set_weights(network.get_weights())
     return copy
 
