@@ -16,7 +16,7 @@ from modelyard.settings import Settings, read_settings
 from modelyard.stores.registry import Registry
 from services.api.errors import answer_errors_in_one_form
 from services.api.http import history, platform
-from services.api.http.gateway import Door
+from services.api.http.gateway import Gateway
 from services.api.http.openapi import Document
 from services.api.http.routes import add_routes
 from services.api.limits.memory import return_large_blocks
@@ -34,7 +34,7 @@ DESCRIPTION = """Predictions of the models in production, typed by the contract 
 Every prediction that got a 200 is in the table `predictions`, under its `request_id`."""
 
 
-def create_app(settings: Settings, source: ModelSource) -> Door:
+def create_app(settings: Settings, source: ModelSource) -> Gateway:
     """The API.
 
     Args:
@@ -67,7 +67,7 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     app.include_router(history.router)
     app.include_router(platform.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
-    return Door(app, settings, traffic)
+    return Gateway(app, settings, traffic)
 
 
 def _end_with_parent() -> None:
@@ -81,7 +81,7 @@ def _end_with_parent() -> None:
         threading.Thread(target=end, name="end-with-parent", daemon=True).start()
 
 
-def from_environment() -> Door:
+def from_environment() -> Gateway:
     """The API as the environment sets it, with MLflow's registry.
 
     Raises:

@@ -133,5 +133,5 @@ def test_no_request_that_the_document_allows_or_forbids_is_an_error_of_the_servi
         ask()
     numbers = served.client.get("/metrics").text
     assert 'outcome="answered"' in numbers
-    assert 'outcome="unusable"' in numbers
+    assert 'outcome="invalid"' in numbers
     assert "Traceback" not in served.logged()

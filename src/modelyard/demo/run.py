@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from modelyard.bootstrap import database_url
 from modelyard.catalog import find_use_case
 from modelyard.demo.pipeline_run import Loop
-from modelyard.demo.report import Prediction, Story, facts, show
+from modelyard.demo.report import DemoReport, Prediction, facts, show
 from modelyard.embedded.mlflow import running_mlflow
 from modelyard.embedded.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.errors import BadInput, ModelyardError, Refused, ServiceUnavailable, StepFailed
@@ -157,12 +157,12 @@ def _connected(
         yield Stage(raw, clean, client, urls["API"], settings.api_key, parsed_since, check)
 
 
-def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> Story:
+def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> DemoReport:
     setup = progress.seconds
     with ExitStack() as stack:
         raw, clean = (stack.enter_context(_engine(url)) for url in (stage.raw_url, stage.clean_url))
         loop = Loop(stage.airflow, StepResults(raw), use_case, progress.say, stage.check)
-        story = Story(use_case=use_case, steps=loop.steps, setup_seconds=setup)
+        story = DemoReport(use_case=use_case, steps=loop.steps, setup_seconds=setup)
         try:
             loop.run(source, stage.parsed_since)
             # One that was there before fails no task.

@@ -29,7 +29,7 @@ from modelyard.logins import is_loopback
 from modelyard.native.progress import Progress
 from modelyard.native.runtime import (
     PLATFORM_PROCESSES,
-    Holder,
+    LockOwner,
     Ports,
     Service,
     check_same_servers,
@@ -183,7 +183,7 @@ def _follow(home: Path, process: subprocess.Popen[bytes]) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _end(home: Path, holder: Holder) -> None:
+def _end(home: Path, holder: LockOwner) -> None:
     """Ends the holder, and waits for its process and not for its lock, which it gives back a moment earlier."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(holder.pid)
