@@ -84,7 +84,10 @@ def test_a_server_that_cannot_be_used_is_named_before_anything_is_started(
     assert [process for process in psutil.process_iter(["cmdline"]) if str(new_home) in str(process.info)] == []
 
 
-def test_a_platform_with_other_servers_is_not_taken_for_this_one(new_home: Path, postgres: Postgres) -> None:
+def test_a_platform_with_other_servers_is_not_taken_for_this_one(
+    new_home: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     embedded = Settings(_env_file=None, modelyard_home=new_home)
     mine = own(new_home, postgres, "http://user:secret@mlflow.example:5000")
     assert configured_servers(embedded) == ()
