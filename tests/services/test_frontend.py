@@ -356,7 +356,7 @@ def test_the_key_of_the_settings_opens_the_api_and_without_it_a_sentence_says_so
 
 
 def test_no_use_case_is_named_in_the_frontends_code() -> None:
-    names = {file.stem for file in (REPOSITORY / "src/modelyard/usecases").glob("*.py")} - {"__init__"}
+    names = {file.stem for file in (REPOSITORY / "src/modelyard/use_cases").glob("*.py")} - {"__init__"}
     assert names
     for file in (REPOSITORY / "services/frontend").rglob("*.py"):
         assert not [name for name in names if name in file.read_text(encoding="utf-8")], file
