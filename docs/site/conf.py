@@ -33,11 +33,14 @@ myst_heading_anchors = 4
 # Blocks that the code host draws, too.
 myst_fence_as_directive = ["mermaid"]
 highlight_language = "text"
+# What is written between quotes is often to be typed.
+smartquotes = False
 
 # Docstrings put code between single backticks.
 default_role = "code"
 autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 

@@ -44,6 +44,9 @@ def check_documented(_app: Sphinx, kind: str, name: str, value: object, _options
         return
     if not any(line.strip() for line in lines):
         LOGGER.warning("%s is public, and has no docstring", name)
+    elif kind == "property":
+        # Napoleon would take what is before a colon in the first line for a type.
+        lines.insert(0, "")
     elif inspect.isclass(value):
         told = {field for field, _ in _told_fields(lines)}
         for field in sorted(_fields(value) - told):
