@@ -15,6 +15,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # An environment of its own: it is there in seconds, as nothing in it is compiled and what fits networks is not in it.
 CHECK := .tools/check
+# The same for the pages of the documentation, which import what they document.
+DOCS := .tools/docs
+SITE := build/site
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
@@ -27,6 +30,7 @@ system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-g
 COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 SERVING := --extra api
+DOCUMENTED := --extra steps --extra api --extra local
 LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra frontend --extra compose --extra local --extra build
 
 .PHONY: help
@@ -58,6 +62,12 @@ check: $(CHECK)/.installed ## Lint, check formatting, types and architecture; ch
 	@$(CHECK)/bin/mypy
 	@PYTHONPATH=src $(CHECK)/bin/lint-imports
 
+# Everything is read anew: what an earlier build warned of would be passed over otherwise.
+.PHONY: docs
+docs: $(DOCS)/.installed ## Build the documentation as a site; a dead link or an undocumented public name fails it
+	@$(DOCS)/bin/sphinx-build -q -E -W --keep-going -c docs/site -d build/doctrees . $(SITE)
+	@echo "$(SITE)/index.html"
+
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
 	@$(PYTEST) -m "not long"
@@ -74,6 +84,10 @@ browser: ## Install a browser for the tests, where this can be done
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the pictures of the frontend that runs, for docs/images (USE_CASES="one two")
 	@$(BIN)/python -m tests.screenshots "http://127.0.0.1:$${FRONTEND_PORT:-8501}" $(USE_CASES)
+
+.PHONY: diagrams
+diagrams: browser $(VENV)/.dev ## Draw the diagrams of the documentation that are new or have changed
+	@$(BIN)/python -m docs.site.draw
 
 .PHONY: wrk
 wrk: ## Install the client of the benchmarks, where this can be done
@@ -107,11 +121,12 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
+	@$(COMPILE) -c requirements/all.txt $(DOCUMENTED) --extra build --extra docs -o requirements/docs.txt
 
 .PHONY: clean
-clean: ## Remove all local state (MODELYARD_HOME) and the environment
+clean: ## Remove all local state (MODELYARD_HOME), the environments and what was built
 	@if [ -x $(BIN)/modelyard ] && [ -d "$(MODELYARD_HOME)" ]; then $(BIN)/modelyard down-local; fi
-	@rm -rf -- "$(MODELYARD_HOME)" $(VENV) .tools
+	@rm -rf -- "$(MODELYARD_HOME)" $(VENV) .tools build
 
 $(VENV)/.local: requirements/local.txt pyproject.toml $(VENV)/.python | $(UV)
 	@echo "installing the environment into $(VENV) (about a minute)" >&2
@@ -136,7 +151,13 @@ $(CHECK)/.installed: requirements/check.txt $(CHECK)/.python
 	@$(UV) pip install -q --python $(CHECK) --require-hashes -r requirements/check.txt
 	@touch $@
 
-$(VENV)/.python $(CHECK)/.python: | $(UV)
+$(DOCS)/.installed: requirements/docs.txt pyproject.toml $(DOCS)/.python
+	@echo "installing what the documentation is built with into $(DOCS)" >&2
+	@$(UV) pip install -q --python $(DOCS) --require-hashes -r requirements/docs.txt
+	@$(UV) pip install -q --python $(DOCS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.python $(CHECK)/.python $(DOCS)/.python: | $(UV)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
 	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(@D)
 	@touch $@

@@ -78,7 +78,12 @@ class FeatureType(StrEnum):
 
 
 class Limits(Frozen):
-    """What a value can be at all, both ends included."""
+    """What a value can be at all, both ends included.
+
+    Attributes:
+        minimum: The smallest value; None: any.
+        maximum: The largest value; None: any.
+    """
 
     minimum: float | None = None
     maximum: float | None = None
@@ -306,7 +311,13 @@ class Calibration(Frozen):
 
 
 class Estimate(Frozen):
-    """A number that some records say, and the ends of its interval of 95 %."""
+    """A number that some records say, and the ends of its interval of 95 %.
+
+    Attributes:
+        value: The number.
+        low: The lower end.
+        high: The upper end.
+    """
 
     value: float
     low: float
