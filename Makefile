@@ -13,13 +13,15 @@ export MODELYARD_HOME
 
 VENV := .venv
 BIN := $(VENV)/bin
-# An environment of its own: it is there in seconds, as nothing in it is compiled and what fits networks is not in it.
+# An environment of its own for checks and unit tests: it is there in seconds, as nothing in it is compiled ahead and what fits
+# networks is not in it.
 CHECK := .tools/check
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
 # and stay together.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # $(call system-package,NAME,what is so without it): Debian's package, where it can be installed.
 system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
 	apt-get install -y -q --no-install-recommends $(1) >/dev/null; } || echo "$(1) cannot be installed here: $(2)" >&2
@@ -57,6 +59,10 @@ check: $(CHECK)/.installed ## Lint, check formatting, types and architecture; ch
 	@$(CHECK)/bin/ruff format --check .
 	@$(CHECK)/bin/mypy
 	@PYTHONPATH=src $(CHECK)/bin/lint-imports
+
+.PHONY: test-unit
+test-unit: $(CHECK)/.installed ## Run the unit tests: less than a minute, no servers, no TensorFlow
+	@$(CHECK)/bin/python -m pytest $(PARALLEL) -m "not long" tests/unit
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
