@@ -29,7 +29,7 @@ from modelyard.steps.score import score
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, Registry
 from modelyard.stores.verdicts import Verdict
 from modelyard.usecase import UseCase
-from tests.integration.test_pipeline import loop, rows, write
+from tests.integration.pipeline import loop, rows, write
 
 MLMODEL = """
 flavors:

@@ -19,7 +19,7 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.local import account
 from modelyard.local.account import Account
 from modelyard.local.postgres import Postgres, PostgresServer, embedded_postgres
-from modelyard.local.shared import shared, wait_until
+from modelyard.local.shared import shared, stop_unused, wait_until
 from modelyard.settings import child_environment
 from modelyard.stores.database import make_engine
 from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
@@ -122,7 +122,9 @@ def test_a_killed_user_takes_it_from_nobody_else(home: Path) -> None:
     with embedded_postgres(home) as postgres, user_of(home) as user:
         user.process.kill()
         user.process.wait()
-        assert ask(postgres.admin_url, "select pg_sleep(1) is not null") is True
+        # What the guard asks at each look.
+        assert stop_unused(home, PostgresServer(home))
+        assert ask(postgres.admin_url, "select 1") == 1
 
 
 def test_what_killed_users_left_without_a_guard_is_taken_over(home: Path) -> None:

@@ -16,7 +16,7 @@ from modelyard.models.reliability import (
     probability_metrics,
     reliability_of,
 )
-from tests.unit.test_fit import records, use_case
+from tests.unit.made_up import records, use_case
 
 Classes = np.ndarray
 
