@@ -8,6 +8,7 @@ PYTHON ?= python3
 USE_CASE ?=
 SOURCE ?=
 PROFILE ?=
+TESTS ?= tests
 MODELYARD_HOME ?= .modelyard
 export MODELYARD_HOME
 
@@ -16,6 +17,7 @@ BIN := $(VENV)/bin
 # An environment of its own for checks and unit tests: it is there in seconds, as nothing in it is compiled ahead and what fits
 # networks is not in it.
 CHECK := .tools/check
+AUDIT := .tools/audit
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
@@ -25,9 +27,13 @@ PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # $(call system-package,NAME,what is so without it): Debian's package, where it can be installed.
 system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
 	apt-get install -y -q --no-install-recommends $(1) >/dev/null; } || echo "$(1) cannot be installed here: $(2)" >&2
+UPGRADE :=
 # No list names an index: packages come from wherever this machine gets them.
-COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make lock" pyproject.toml
+RESOLVE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(UPGRADE)
+COMPILE := $(RESOLVE) pyproject.toml
+# All others are parts of the first.
+AUDITED := $(addprefix requirements/,all.txt audit.txt benchmarks.txt uv.txt)
 SERVING := --extra api
 LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra frontend --extra compose --extra local --extra build
 
@@ -64,6 +70,19 @@ check: $(CHECK)/.installed ## Lint, check formatting, types and architecture; ch
 test-unit: $(CHECK)/.installed ## Run the unit tests: less than a minute, no servers, no TensorFlow
 	@$(CHECK)/bin/python -m pytest $(PARALLEL) -m "not long" tests/unit
 
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Run the tests and show which lines and branches of src and services they reach (TESTS=tests/unit)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest $(PARALLEL) -m "not long" $(TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+.PHONY: audit
+audit: $(AUDIT)/.installed ## Look for known vulnerabilities in requirements/, and for weak places in the workflows
+	@$(AUDIT)/bin/actionlint
+	@$(AUDIT)/bin/zizmor --offline --no-progress .github
+	@$(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off $(addprefix -r ,$(AUDITED))
+
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
 	@$(PYTEST) -m "not long"
@@ -95,9 +114,9 @@ bench-long: $(VENV)/.benchmarks ## Measure what takes longer: public tables, and
 	@$(BIN)/python -m benchmarks.before
 
 .PHONY: lock
-lock: $(UV) ## Resolve all dependencies anew into requirements/
-	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" requirements/uv.in -o requirements/uv.txt
+lock: $(UV) ## Resolve all dependencies again into requirements/; versions stay where they can
+	@$(RESOLVE) requirements/uv.in -o requirements/uv.txt
+	@$(RESOLVE) requirements/audit.in -o requirements/audit.txt
 	@$(COMPILE) --all-extras -o requirements/all.txt
 	@$(COMPILE) -c requirements/all.txt $(SERVING) -o requirements/api.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra compose -o requirements/steps.txt
@@ -110,9 +129,16 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
-	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
+	@$(RESOLVE) -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
+
+.PHONY: upgrade
+upgrade: ## Resolve all dependencies again into requirements/, to their newest versions
+	@$(MAKE) lock UPGRADE=--upgrade
+
+.PHONY: dist
+dist: | $(UV) ## Build the wheel and the source distribution into dist/
+	@$(UV) build --quiet --clear --build-constraints requirements/all.txt --require-hashes --out-dir dist
 
 .PHONY: clean
 clean: ## Remove all local state (MODELYARD_HOME) and the environment
@@ -142,7 +168,11 @@ $(CHECK)/.installed: requirements/check.txt $(CHECK)/.python
 	@$(UV) pip install -q --python $(CHECK) --require-hashes -r requirements/check.txt
 	@touch $@
 
-$(VENV)/.python $(CHECK)/.python: | $(UV)
+$(AUDIT)/.installed: requirements/audit.txt $(AUDIT)/.python
+	@$(UV) pip install -q --python $(AUDIT) --require-hashes -r requirements/audit.txt
+	@touch $@
+
+$(VENV)/.python $(CHECK)/.python $(AUDIT)/.python: | $(UV)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
 	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(@D)
 	@touch $@
@@ -172,6 +202,11 @@ images: ## Build the images and print their sizes
 	@$(COMPOSE) build
 	@STEP_RUNNER=process $(COMPOSE) build airflow-init
 	@docker images --format '{{.Repository}}:{{.Tag}}\t{{.Size}}' --filter reference='*modelyard-*' | grep -v modelyard-offline | sort | expand -t 40
+
+.PHONY: publish
+publish: ## Build the images with their SBOM and provenance, and push them to IMAGE_REGISTRY
+	@$(COMPOSE) build --push --sbom=true --provenance=mode=max
+	@STEP_RUNNER=process $(COMPOSE) build --push --sbom=true --provenance=mode=max airflow-init
 
 .PHONY: images-tensorflow
 images-tensorflow: ## Build the image that models of pictures are trained in
