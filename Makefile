@@ -18,6 +18,8 @@ BIN := $(VENV)/bin
 # networks is not in it.
 CHECK := .tools/check
 AUDIT := .tools/audit
+# Its packages for Python download it when they are installed, or are of a fork; Go checks it against its public checksums.
+ACTIONLINT := v1.7.12
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
@@ -170,6 +172,8 @@ $(CHECK)/.installed: requirements/check.txt $(CHECK)/.python
 
 $(AUDIT)/.installed: requirements/audit.txt $(AUDIT)/.python
 	@$(UV) pip install -q --python $(AUDIT) --require-hashes -r requirements/audit.txt
+	@command -v go >/dev/null || { echo "error: Go builds actionlint, and is not here: see https://go.dev/doc/install" >&2; exit 1; }
+	@GOBIN="$(CURDIR)/$(AUDIT)/bin" go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
 	@touch $@
 
 $(VENV)/.python $(CHECK)/.python $(AUDIT)/.python: | $(UV)
