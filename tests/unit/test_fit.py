@@ -7,13 +7,12 @@ import pytest
 from modelyard.contract import TaskKind
 from modelyard.errors import BadInput
 from modelyard.models.compile import TOLERANCE, Agreement, compare_scores
-from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
-from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
-from modelyard.models.metrics import choose_threshold
+from modelyard.models.cross_validation import Dependence
+from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
 from modelyard.usecase import Candidate, Split
-from tests.unit.made_up import LINEAR, records, use_case
+from tests.unit.made_up import records, use_case
 
 
 @pytest.fixture(params=[TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
@@ -79,24 +78,6 @@ def test_nothing_is_decided_by_the_test_part_and_what_is_learnt_is_both_others()
     assert model.validation == same.validation
     assert model.test != same.test
     assert model.files["example.json"] == same.files["example.json"]
-
-
-def test_the_threshold_differs_little_from_one_training_to_the_next() -> None:
-    """Beside one from the validation part alone, which was the rule before."""
-    case, test, candidate = use_case(TaskKind.BINARY), records(TaskKind.BINARY, 1000, 1000), LINEAR[TaskKind.BINARY]
-    fitting = Fitting(case, Candidate(name="linear", estimator=candidate, scale=True), case.contract(), None)
-    shares, before = [], []
-    for seed in range(20):
-        train, validation = records(TaskKind.BINARY, 300, seed), records(TaskKind.BINARY, 40, seed + 100)
-        parts = pd.concat([train, validation])
-        folds = choose_folds(fitting.contract, train, validation, case.seed)
-        contract, _ = decide(case, fitting.contract, hold_out(fitting.contract, parts, folds, fitting.answer), None)
-        scores = fitting.answer(parts, test)[:, 1]
-        shares.append(np.mean(scores >= contract.threshold))
-        positive = (validation["answer"] == "approved").to_numpy()
-        threshold = choose_threshold(case.objective, positive, fitting.answer(train, validation)[:, 1])
-        before.append(np.mean(scores >= threshold))
-    assert np.std(shares) < 0.6 * np.std(before)
 
 
 def test_what_it_is_chosen_by_keeps_groups_whole() -> None:
