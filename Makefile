@@ -83,7 +83,12 @@ coverage: $(VENV)/.dev ## Run the tests and show which lines and branches of src
 audit: $(AUDIT)/.installed ## Look for known vulnerabilities in requirements/, and for weak places in the workflows
 	@$(AUDIT)/bin/actionlint
 	@$(AUDIT)/bin/zizmor --offline --no-progress .github
-	@$(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off $(addprefix -r ,$(AUDITED))
+	@failed=; for list in $(AUDITED); do \
+		echo "$$list:"; $(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$list" || failed=1; \
+	done; [ -z "$$failed" ] || { \
+		echo "error: see above: a version has a known vulnerability (take a newer one by 'make upgrade'), or the service cannot be asked" >&2; \
+		exit 1; \
+	}
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
