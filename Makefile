@@ -84,9 +84,9 @@ audit: $(AUDIT)/.installed ## Look for known vulnerabilities in requirements/, a
 	@$(AUDIT)/bin/actionlint
 	@$(AUDIT)/bin/zizmor --offline --no-progress .github
 	@failed=; for list in $(AUDITED); do \
-		echo "$$list:"; $(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r "$$list" || failed=1; \
+		echo "$$list:"; $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$list" || failed=1; \
 	done; [ -z "$$failed" ] || { \
-		echo "error: see above: a version has a known vulnerability (take a newer one by 'make upgrade'), or the service cannot be asked" >&2; \
+		echo "error: see above: a version has a known vulnerability (take a newer one by 'make upgrade'), or the service could not be asked about all of them" >&2; \
 		exit 1; \
 	}
 
