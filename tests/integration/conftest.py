@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from modelyard.catalog import find_use_case
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
-from modelyard.steps.platform import Platform, connected
-from modelyard.usecase import UseCase
+from modelyard.steps.stores import Platform, connected
+from modelyard.use_case import UseCase
 from tests.integration.pipeline import ROWS, rows, write
 
 

@@ -9,11 +9,11 @@ from sqlalchemy import text
 
 from modelyard.steps.compare import CompareResult, compare
 from modelyard.steps.load import LoadResult, load
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.preprocess import PreprocessResult, preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.train import TrainResult, train
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 RECORDS = Path(__file__).parents[2] / "data" / "loan_approval.csv"
 ROWS = 2000

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from modelyard.local import platform
-from modelyard.local.platform import down_local
-from modelyard.local.runtime import holder_of
+from modelyard.native import lifecycle as platform
+from modelyard.native.lifecycle import down_local
+from modelyard.native.runtime import holder_of
 from modelyard.settings import Settings
 
 HAS_ENDED = platform._has_ended
@@ -18,8 +18,8 @@ HAS_ENDED = platform._has_ended
 HOLDER = """
 import os, signal, sys
 from pathlib import Path
-from modelyard.local.locks import lock_at_once, open_lock, run_folder
-from modelyard.local.runtime import LOCK, Holder, Ports
+from modelyard.embedded.locks import lock_at_once, open_lock, run_folder
+from modelyard.native.runtime import LOCK, Holder, Ports
 
 home = Path(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())

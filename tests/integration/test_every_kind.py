@@ -16,16 +16,16 @@ from sqlalchemy import Engine, text
 
 from modelyard.catalog import find_use_case
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.tabular import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.deploy import deploy
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.promote import PromoteResult
 from modelyard.steps.train import TrainResult
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, RecordKey, Split, UseCase
+from modelyard.use_case import Candidate, RecordKey, Split, UseCase
 from tests.integration.pipeline import loop
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import mlflow
 
 from modelyard.contract import Feature, FeatureType
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration.pipeline import ROWS, loop, rows, verdicts, write
 
 # MLflow refuses most of these in a metric's name.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
-from services.api.rows import Row
+from services.api.log.rows import Row
 from tests.services.load import Load
 from tests.services.running_api import RunningApi
 

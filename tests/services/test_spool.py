@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.api.rows import Claim, Kept
-from services.api.spool import MEGABYTE, Spool, SpoolTaken, adopt
+from services.api.log.rows import Claim, Kept
+from services.api.log.spool import MEGABYTE, Spool, SpoolTaken, adopt
 from tests.services.prediction_log import NOW, row
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from modelyard.contract import TaskKind
 from modelyard.models.cross_validation import choose_folds, hold_out
 from modelyard.models.fit import Fitting, decide
 from modelyard.models.metrics import choose_threshold
-from modelyard.usecase import Candidate
+from modelyard.use_case import Candidate
 from tests.unit.made_up import LINEAR, records, use_case
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 LINEAR = {
     TaskKind.BINARY: "sklearn.linear_model.LogisticRegression",

@@ -11,7 +11,7 @@ from modelyard.models.cross_validation import Dependence
 from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
-from modelyard.usecase import Candidate, Split
+from modelyard.use_case import Candidate, Split
 from tests.unit.made_up import records, use_case
 
 
