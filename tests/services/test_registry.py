@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from tests.services.frugal_api import ABSENT
 from tests.services.made_models import LOAN_RECORD
 from tests.services.registered import Registered

@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 
 from modelyard.contract import TaskKind
 from modelyard.errors import UnusableModel
-from modelyard.models.compiled import GRAPH_ERRORS, MODEL_FILE, CompiledModel
-from modelyard.models.graph import check_graph
+from modelyard.models.onnx.compiled import GRAPH_ERRORS, MODEL_FILE, CompiledModel
+from modelyard.models.onnx.graph import check_graph
 from tests.services.made_attacks import (
     as_large_as_asked,
     endless_loop,
