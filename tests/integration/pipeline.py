@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from modelyard.steps.compare import CompareResult, compare
 from modelyard.steps.load import LoadResult, load
-from modelyard.steps.stores import Platform
 from modelyard.steps.preprocess import PreprocessResult, preprocess
 from modelyard.steps.promote import PromoteResult, promote
+from modelyard.steps.stores import Platform
 from modelyard.steps.train import TrainResult, train
 from modelyard.use_case import UseCase
 

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from modelyard.errors import UnusableModel
-from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.models.onnx.compiled import MODEL_FILE
+from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.models.onnx.verification import load_checked
 from tests.services.made_attacks import (
     MANY_ROUNDS,

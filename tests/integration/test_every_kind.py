@@ -21,8 +21,8 @@ from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.deploy import deploy
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.promote import PromoteResult
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Candidate, RecordKey, Split, UseCase

@@ -12,17 +12,17 @@ import pytest
 
 from modelyard.contract import Calibration, Pixels
 from modelyard.errors import BadInput, StepFailed
-from modelyard.models.images.architectures import training as networks
 from modelyard.models.calibration import calibrate, calibrated
-from modelyard.models.images.export import compile_network
-from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
-from modelyard.models.fit import Fitted, loaded
-from modelyard.models.images.fit import figures, fit_pictures
-from modelyard.models.images.architectures import resnet50
-from modelyard.models.inputs import frame_scores
-from modelyard.models.images.test_scores import SCORES_FILE, scores_of
 from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.fit import Fitted, loaded
+from modelyard.models.images import training
+from modelyard.models.images.architectures import resnet50
+from modelyard.models.images.export import compile_network
+from modelyard.models.images.fit import figures, fit_pictures
+from modelyard.models.images.test_scores import SCORES_FILE, scores_of
 from modelyard.models.images.training import Part, network_scores
+from modelyard.models.inputs import frame_scores
+from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
 from modelyard.stores.registry import _without_optimizer
 from modelyard.use_case import Candidate, UseCase
 from tests.own_network import flat
@@ -144,13 +144,13 @@ def test_a_network_that_overflows_is_a_sentence() -> None:
 
 @pytest.mark.long
 def test_cross_validation_chooses_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_once, parts = networks._fitted, []
+    fit_once, parts = training._fitted, []
 
-    def watched(*arguments: Any) -> networks.History:
-        parts.append([set(part.keys) for part in arguments if isinstance(part, networks.Part)])
+    def watched(*arguments: Any) -> training.History:
+        parts.append([set(part.keys) for part in arguments if isinstance(part, training.Part)])
         return fit_once(*arguments)
 
-    monkeypatch.setattr(networks, "_fitted", watched)
+    monkeypatch.setattr(training, "_fitted", watched)
     model = fitted(weather(epochs=3, folds=3))
     *folds, (train, validation) = parts
     assert validation == set(frames()["validation"].index)
@@ -202,7 +202,10 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"estimator": "modelyard.models.images.architectures.nothing"}, "there is no estimator modelyard.models.images.architectures.nothing"),
+        (
+            {"estimator": "modelyard.models.images.architectures.nothing"},
+            "there is no estimator modelyard.models.images.architectures.nothing",
+        ),
         (
             {"parameters": {"colour": "red"}},
             r"small: modelyard\.models\.images\.basic cannot be made: .*colour",

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
-from modelyard.models.inputs import frame_scores
+from modelyard.errors import BadInput
 from modelyard.models.images.test_scores import SCORES_FILE
+from modelyard.models.inputs import frame_scores
+from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.settings import Settings
 from modelyard.steps.deploy import deploy
-from modelyard.steps.stores import Platform, connected, in_loaded_profile
 from modelyard.steps.promote import promote
 from modelyard.steps.prune import prune
+from modelyard.steps.stores import Platform, connected, in_loaded_profile
 from modelyard.stores.objects import arrays_folder, picture_name
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Profile, UseCase

@@ -5,8 +5,8 @@ import pandas as pd
 
 from modelyard.contract import TaskKind
 from modelyard.models.cross_validation import choose_folds, hold_out
-from modelyard.models.fit import Fitting, decide
 from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.fit import Fitting, decide
 from modelyard.use_case import Candidate
 from tests.unit.made_up import LINEAR, records, use_case
 

@@ -6,10 +6,10 @@ import pytest
 
 from modelyard.contract import TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.onnx.agreement import TOLERANCE, Agreement, compare_scores
 from modelyard.models.cross_validation import Dependence
-from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.models.evaluation.plots import IMPORTANCE_RECORDS, importance_plot
+from modelyard.models.fit import Fitted, fit, pictures
+from modelyard.models.onnx.agreement import TOLERANCE, Agreement, compare_scores
 from modelyard.models.tabular.pipeline import MOST_CATEGORIES
 from modelyard.use_case import Candidate, Split
 from tests.unit.made_up import records, use_case

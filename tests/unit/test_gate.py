@@ -4,9 +4,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.onnx.agreement import Agreement
 from modelyard.models.evaluation.evidence import Answers, Evidence
 from modelyard.models.evaluation.gate import Judgement, judge, objections_to_data, refuse
+from modelyard.models.onnx.agreement import Agreement
 from modelyard.use_case import Gate
 
 RECORDS = 1000
