@@ -8,27 +8,37 @@ PYTHON ?= python3
 USE_CASE ?=
 SOURCE ?=
 PROFILE ?=
+TESTS ?= tests
 MODELYARD_HOME ?= .modelyard
 export MODELYARD_HOME
 
 VENV := .venv
 BIN := $(VENV)/bin
-# An environment of its own: it is there in seconds, as nothing in it is compiled and what fits networks is not in it.
+# An environment of its own for checks and unit tests: it is there in seconds, as nothing in it is compiled ahead and what fits
+# networks is not in it.
 CHECK := .tools/check
 # The same for the pages of the documentation, which import what they document.
 DOCS := .tools/docs
 SITE := build/site
+AUDIT := .tools/audit
+# Its packages for Python download it when they are installed, or are of a fork; Go checks it against its public checksums.
+ACTIONLINT := v1.7.12
 # uv from PATH, or one of our own in a private place.
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/uv/bin/uv)
 # Most tests wait for something: three processes keep two cores busy. Each has servers of its own; a module's tests share some,
 # and stay together.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest $(PARALLEL)
 # $(call system-package,NAME,what is so without it): Debian's package, where it can be installed.
 system-package = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q >/dev/null && \
 	apt-get install -y -q --no-install-recommends $(1) >/dev/null; } || echo "$(1) cannot be installed here: $(2)" >&2
+UPGRADE :=
 # No list names an index: packages come from wherever this machine gets them.
-COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make lock" pyproject.toml
+RESOLVE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(UPGRADE)
+COMPILE := $(RESOLVE) pyproject.toml
+# All others are parts of the first.
+AUDITED := $(addprefix requirements/,all.txt audit.txt benchmarks.txt uv.txt)
 SERVING := --extra api
 DOCUMENTED := --extra steps --extra api --extra local
 LOCAL := --extra steps --extra api --extra airflow --extra mlflow --extra jupyter --extra frontend --extra compose --extra local --extra build
@@ -68,6 +78,28 @@ docs: $(DOCS)/.installed ## Build the documentation as a site; a dead link or an
 	@$(DOCS)/bin/sphinx-build -q -E -W --keep-going -c docs/site -d build/doctrees . $(SITE)
 	@echo "$(SITE)/index.html"
 
+.PHONY: test-unit
+test-unit: $(CHECK)/.installed ## Run the unit tests: less than a minute, no servers, no TensorFlow
+	@$(CHECK)/bin/python -m pytest $(PARALLEL) -m "not long" tests/unit
+
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Run the tests and show which lines and branches of src and services they reach (TESTS=tests/unit)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest $(PARALLEL) -m "not long" $(TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+.PHONY: audit
+audit: $(AUDIT)/.installed ## Look for known vulnerabilities in requirements/, and for weak places in the workflows
+	@$(AUDIT)/bin/actionlint
+	@$(AUDIT)/bin/zizmor --offline --no-progress .github
+	@failed=; for list in $(AUDITED); do \
+		echo "$$list:"; $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r "$$list" || failed=1; \
+	done; [ -z "$$failed" ] || { \
+		echo "error: see above: a version has a known vulnerability (take a newer one by 'make upgrade'), or the service could not be asked about all of them" >&2; \
+		exit 1; \
+	}
+
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
 	@$(PYTEST) -m "not long"
@@ -103,9 +135,9 @@ bench-long: $(VENV)/.benchmarks ## Measure what takes longer: public tables, and
 	@$(BIN)/python -m benchmarks.before
 
 .PHONY: lock
-lock: $(UV) ## Resolve all dependencies anew into requirements/
-	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" requirements/uv.in -o requirements/uv.txt
+lock: $(UV) ## Resolve all dependencies again into requirements/; versions stay where they can
+	@$(RESOLVE) requirements/uv.in -o requirements/uv.txt
+	@$(RESOLVE) requirements/audit.in -o requirements/audit.txt
 	@$(COMPILE) --all-extras -o requirements/all.txt
 	@$(COMPILE) -c requirements/all.txt $(SERVING) -o requirements/api.txt
 	@$(COMPILE) -c requirements/all.txt --extra steps --extra compose -o requirements/steps.txt
@@ -118,10 +150,17 @@ lock: $(UV) ## Resolve all dependencies anew into requirements/
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) -o requirements/local.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow -o requirements/local-tensorflow.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra tensorflow --extra dev -o requirements/dev.txt
-	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
+	@$(RESOLVE) -c requirements/all.txt requirements/benchmarks.in -o requirements/benchmarks.txt
 	@$(COMPILE) -c requirements/all.txt $(LOCAL) --extra dev -o requirements/check.txt
 	@$(COMPILE) -c requirements/all.txt $(DOCUMENTED) --extra build --extra docs -o requirements/docs.txt
+
+.PHONY: upgrade
+upgrade: ## Resolve all dependencies again into requirements/, to their newest versions
+	@$(MAKE) lock UPGRADE=--upgrade
+
+.PHONY: dist
+dist: | $(UV) ## Build the wheel and the source distribution into dist/
+	@$(UV) build --quiet --clear --build-constraints requirements/all.txt --require-hashes --out-dir dist
 
 .PHONY: clean
 clean: ## Remove all local state (MODELYARD_HOME), the environments and what was built
@@ -157,7 +196,13 @@ $(DOCS)/.installed: requirements/docs.txt pyproject.toml $(DOCS)/.python
 	@$(UV) pip install -q --python $(DOCS) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.python $(CHECK)/.python $(DOCS)/.python: | $(UV)
+$(AUDIT)/.installed: requirements/audit.txt $(AUDIT)/.python
+	@$(UV) pip install -q --python $(AUDIT) --require-hashes -r requirements/audit.txt
+	@command -v go >/dev/null || { echo "error: Go builds actionlint, and is not here: see https://go.dev/doc/install" >&2; exit 1; }
+	@GOBIN="$(CURDIR)/$(AUDIT)/bin" go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+	@touch $@
+
+$(VENV)/.python $(CHECK)/.python $(DOCS)/.python $(AUDIT)/.python: | $(UV)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Modelyard needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: name another one with `make PYTHON=python3.12 …`" % sys.version_info[:2])'
 	@$(UV) venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --no-python-downloads --clear $(@D)
 	@touch $@
@@ -187,6 +232,11 @@ images: ## Build the images and print their sizes
 	@$(COMPOSE) build
 	@STEP_RUNNER=process $(COMPOSE) build airflow-init
 	@docker images --format '{{.Repository}}:{{.Tag}}\t{{.Size}}' --filter reference='*modelyard-*' | grep -v modelyard-offline | sort | expand -t 40
+
+.PHONY: publish
+publish: ## Build the images with their SBOM and provenance, and push them to IMAGE_REGISTRY
+	@$(COMPOSE) build --push --sbom=true --provenance=mode=max
+	@STEP_RUNNER=process $(COMPOSE) build --push --sbom=true --provenance=mode=max airflow-init
 
 .PHONY: images-tensorflow
 images-tensorflow: ## Build the image that models of pictures are trained in

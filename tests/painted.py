@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -91,7 +92,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "truncated_jpeg": (lambda: encoded(photo(side=64), "JPEG")[:1200], "is damaged or cut off"),
     "truncated_png": (lambda: encoded(photo(side=64))[:3000], "is damaged or cut off"),
     "huge_file": (lambda: b"\xff\xd8" + bytes(50 * 1024 * 1024), "has 50 MB, and at most 20 MB are read"),
-    "bomb": (lambda: encoded(Image.new("1", (20_000, 20_000))), "has more than 50 million pixels"),
+    # Making it takes a second or two.
+    "bomb": (cache(lambda: encoded(Image.new("1", (20_000, 20_000)))), "has more than 50 million pixels"),
     "small_bomb": (lambda: encoded(Image.new("1", (8_000, 8_000))), "has more than 50 million pixels"),
     "dot": (lambda: encoded(Image.new("RGB", (1, 1))), "has 1 x 1 pixels"),
 }

@@ -6,12 +6,12 @@ from sphinx.application import Sphinx
 
 from docs.site.openapi_page import page_of
 from modelyard.catalog import find_use_case
-from modelyard.models.compiled import CompiledModel, Example
+from modelyard.models.onnx.compiled import CompiledModel, Example
 from modelyard.settings import Settings
 from modelyard.stores.registry import Registry
 from services.api.app import create_app
-from services.api.openapi import Document
-from services.api.serving import Models, ServedVersion
+from services.api.http.openapi import Document
+from services.api.models.served import Models, ServedVersion
 
 PAGE = "docs/openapi"
 # One of a table, which is the default, and one of images.

@@ -76,7 +76,7 @@ def check_complete(app: Sphinx, env: BuildEnvironment) -> None:
 
 def imported_names(repository: Path) -> Iterator[str]:
     """What notebooks, use cases and what `modelyard new` writes import of the package, with their modules."""
-    for folder in ("src/modelyard/usecases", "use_cases"):
+    for folder in ("src/modelyard/use_cases", "use_cases"):
         for file in (repository / folder).glob("*.py"):
             yield from _imports(file.read_text(encoding="utf-8"))
     for file in (repository / "notebooks").glob("*.ipynb"):

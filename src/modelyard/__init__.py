@@ -1,3 +1,1 @@
 """Modelyard takes a table or a folder of images from raw data to a monitored prediction service."""
-
-__version__ = "0.1.0"

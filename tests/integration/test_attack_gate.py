@@ -7,11 +7,7 @@ from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
-from tests.integration import test_pipeline
-from tests.integration.test_pipeline import ROWS, loop, rows, write
-
-# The same fixtures.
-use_case, platform, records = test_pipeline.use_case, test_pipeline.platform, test_pipeline.records
+from tests.integration.pipeline import ROWS, loop, rows, write
 
 
 def with_classes(use_case: UseCase, *classes: Label) -> UseCase:

@@ -29,7 +29,7 @@ from modelyard.steps.stores import Platform, connected
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, Registry
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
-from tests.integration.test_pipeline import loop, rows, write
+from tests.integration.pipeline import loop, rows, write
 
 MLMODEL = """
 flavors:

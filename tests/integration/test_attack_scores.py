@@ -16,7 +16,7 @@ from modelyard.steps.score import ScoreResult, score
 from modelyard.steps.stores import connected
 from modelyard.use_cases.loan_approval import USE_CASE as LOANS
 from tests.services.made_models import LOAN_RECORD
-from tests.services.test_registry import Registered
+from tests.services.registered import Registered
 
 HEADER = ["id", *LOANS.contract().names]
 FORMULAS = (

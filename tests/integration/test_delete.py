@@ -14,11 +14,8 @@ from modelyard.steps.delete import belongings, delete_use_case
 from modelyard.steps.stores import Platform
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
-from tests.integration import test_pipeline
-from tests.integration.test_pipeline import loop
+from tests.integration.pipeline import loop
 
-# The same fixtures.
-use_case, platform, records = test_pipeline.use_case, test_pipeline.platform, test_pipeline.records
 TABLES = "select table_name from information_schema.tables where table_schema = 'public'"
 ADD_PREDICTION = """
 insert into predictions (request_id, use_case, model_version, features, prediction, latency_ms)

@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 from modelyard.embedded import account
 from modelyard.embedded.account import Account
 from modelyard.embedded.postgres import Postgres, PostgresServer, embedded_postgres
-from modelyard.embedded.shared import shared, wait_until
+from modelyard.embedded.shared import shared, stop_unused, wait_until
 from modelyard.errors import BadInput, StepFailed
 from modelyard.settings import child_environment
 from modelyard.stores.database import make_engine
@@ -124,7 +124,9 @@ def test_a_killed_user_takes_it_from_nobody_else(home: Path) -> None:
     with embedded_postgres(home) as postgres, user_of(home) as user:
         user.process.kill()
         user.process.wait()
-        assert ask(postgres.admin_url, "select pg_sleep(1) is not null") is True
+        # What the guard asks at each look.
+        assert stop_unused(home, PostgresServer(home))
+        assert ask(postgres.admin_url, "select 1") == 1
 
 
 def test_what_killed_users_left_without_a_guard_is_taken_over(home: Path) -> None:

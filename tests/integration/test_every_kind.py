@@ -5,7 +5,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,16 @@ from modelyard.embedded.postgres import Postgres
 from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
-from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
-from modelyard.steps.load import load
-from modelyard.steps.preprocess import preprocess
-from modelyard.steps.promote import PromoteResult, promote
+from modelyard.steps.promote import PromoteResult
 from modelyard.steps.stores import Platform, connected
-from modelyard.steps.train import TrainResult, train
+from modelyard.steps.train import TrainResult
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Candidate, RecordKey, Split, UseCase
+from tests.integration.pipeline import loop
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until
 
 DATA = Path(__file__).parents[2] / "data"
-TODAY = date(2026, 11, 20)
 # Of a float that was written as JSON, and of float32 beside float64.
 TOLERANCE = 1e-5
 
@@ -79,7 +75,7 @@ RUNS = {
 
 @pytest.fixture
 def platform(empty_postgres: Postgres, tracking_uri: str, home: Path) -> Iterator[Platform]:
-    settings = Settings(_env_file=None, modelyard_home=home)
+    settings = Settings(_env_file=None, modelyard_home=home, allowed_bad_share=0)
     urls = (empty_postgres.url("raw_data"), empty_postgres.url("clean_data"))
     with connected(settings, *urls, tracking_uri) as stores:
         yield stores
@@ -101,16 +97,8 @@ def under_a_name_of_its_own(use_case: UseCase) -> UseCase:
     return use_case.model_copy(update={"name": f"{use_case.name}_{uuid.uuid4().hex[:8]}"})
 
 
-def loop(use_case: UseCase, platform: Platform) -> PromoteResult:
-    def keep(step: str, result: Any, part: str = "") -> None:
-        platform.results.keep("run", use_case.name, step, result, 0.1, part)
-
-    keep("load", load(use_case, resolve(use_case.source, str(DATA)), platform.raw, 0.0))
-    keep("preprocess", preprocess(use_case, platform.raw, platform.clean))
-    for candidate in use_case.candidates:
-        keep("train", train(use_case, candidate.name, platform, "run", TODAY), candidate.name)
-    keep("compare", compare(use_case, platform, "run"))
-    return promote(use_case, platform, unattended=True)
+def source_of(use_case: UseCase) -> str:
+    return resolve(use_case.source, str(DATA))
 
 
 def expected(use_case: UseCase, version: int, records: Any) -> Any:
@@ -121,7 +109,7 @@ def expected(use_case: UseCase, version: int, records: Any) -> Any:
 def test_from_the_source_to_the_row_of_a_prediction(
     use_case: UseCase, platform: Platform, api: RunningApi, raw_engine: Engine
 ) -> None:
-    promoted = loop(use_case, platform)
+    promoted = loop(use_case, platform, source_of(use_case))
     assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
     assert "answers in 1 API process" in deploy(use_case, platform).message
     check_run(platform, use_case, promoted.version)
@@ -156,7 +144,9 @@ def check_run(platform: Platform, use_case: UseCase, version: int) -> None:
 
 def check_borrowers(platform: Platform, use_case: UseCase, promoted: PromoteResult) -> None:
     """Both candidates say the share that gets into trouble, and the one that saw all borrowers is chosen."""
-    kept = [TrainResult.model_validate(each.result) for each in platform.results.newest(use_case.name, "train", "run")]
+    kept = [
+        TrainResult.model_validate(each.result) for each in platform.results.newest(use_case.name, "train", "first")
+    ]
     undersampled, every = sorted(kept, key=lambda each: each.candidate)
     assert undersampled.test["brier_score"] < undersampled.baseline["brier_score"] < 0.07
     assert every.validation["average_precision"] > undersampled.validation["average_precision"]
@@ -196,7 +186,7 @@ def check_row(engine: Engine, answer: dict[str, Any], use_case: UseCase) -> None
 def test_bad_input_is_refused_in_sentences_that_name_the_field(
     use_case: UseCase, platform: Platform, api: RunningApi, raw_engine: Engine
 ) -> None:
-    promoted = loop(use_case, platform)
+    promoted = loop(use_case, platform, source_of(use_case))
     api.wait_for_version(promoted.version, use_case.name)
     example = api.client.get("/info").json()["use_cases"][use_case.name]["example"]
     first = use_case.contract().names[0]
@@ -250,7 +240,7 @@ def test_mlflow_serves_the_answers_that_the_api_gives(
     platform: Platform, api: RunningApi, tracking_uri: str, tmp_path: Path
 ) -> None:
     iris = under_a_name_of_its_own(CASES[TaskKind.MULTICLASS])
-    promoted = loop(iris, platform)
+    promoted = loop(iris, platform, source_of(iris))
     api.wait_for_version(promoted.version, iris.name)
     snapshot = platform.clean.latest(iris.name)
     assert snapshot is not None

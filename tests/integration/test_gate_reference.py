@@ -14,11 +14,7 @@ from modelyard.steps.stores import Platform
 from modelyard.stores.looks import Looks
 from modelyard.stores.verdicts import Verdict, Verdicts
 from modelyard.use_case import Candidate, UseCase
-from tests.integration import test_pipeline
-from tests.integration.test_pipeline import connected_with, loop, train_all, verdicts
-
-# The same fixtures.
-use_case, platform, records = test_pipeline.use_case, test_pipeline.platform, test_pipeline.records
+from tests.integration.pipeline import connected_with, loop, train_all, verdicts
 
 STUMP = Candidate(name="stump", estimator="sklearn.tree.DecisionTreeClassifier", parameters={"max_depth": 1})
 

@@ -19,8 +19,7 @@ from modelyard.steps.score import score
 from modelyard.steps.stores import Platform, connected
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
-from tests.integration import test_pictures
-from tests.integration.test_every_kind import loop
+from tests.integration.pipeline import loop
 from tests.painted import write_photos
 from tests.services.running_api import RunningApi, running_api
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
@@ -90,7 +89,7 @@ def test_from_a_file_to_an_answer(
     use_case = proposed(settings, strange, rows, tmp_path)
     assert time.monotonic() - started < PROPOSING_SECONDS
     assert use_case.kind is kind
-    promoted = loop(use_case, platform)
+    promoted = loop(use_case, platform, use_case.source)
     assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
     assert "answers in 1 API process" in deploy(use_case, platform).message
     example = api.client.get("/info").json()["use_cases"][use_case.name]["example"]
@@ -114,7 +113,7 @@ def test_from_a_folder_of_pictures_to_an_answer(
     name = f"own_{uuid.uuid4().hex[:8]}"
     new_of_pictures(settings, name, str(folder), force=False)
     use_case = find_use_case(name, settings.use_cases_path)
-    promoted = test_pictures.loop(use_case, platform, folder)
+    promoted = loop(use_case, platform, folder)
     assert promoted.verdict is Verdict.PROMOTED, promoted.reasons
     assert "answers in 1 API process" in deploy(use_case, platform).message
     example = api.client.get("/info").json()["use_cases"][name]["example"]

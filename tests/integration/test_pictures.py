@@ -4,7 +4,6 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,17 @@ from modelyard.models.images.test_scores import SCORES_FILE
 from modelyard.models.inputs import frame_scores
 from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.settings import Settings
-from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
-from modelyard.steps.load import LoadResult, load
-from modelyard.steps.preprocess import PreprocessResult, preprocess
-from modelyard.steps.promote import PromoteResult, promote
+from modelyard.steps.promote import promote
 from modelyard.steps.prune import prune
 from modelyard.steps.stores import Platform, connected, in_loaded_profile
-from modelyard.steps.train import train
 from modelyard.stores.objects import arrays_folder, picture_name
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Profile, UseCase
+from tests.integration.pipeline import loaded, loop, preprocessed, train_all
 from tests.painted import BAD, encoded, photo, shuffle_labels, weather, write_photos
 from tests.services.running_api import RunningApi, running_api
 
-TODAY = date(2026, 11, 20)
 # In the order of their names.
 SOME_BAD = ("bomb", "empty", "text", "truncated_jpeg")
 # Enough for the gate.
@@ -70,30 +65,6 @@ def use_case() -> UseCase:
 def folder(tmp_path: Path) -> Path:
     write_photos(tmp_path / "photos", 40, "train")
     return write_photos(tmp_path / "photos", TEST_OF_EACH_CLASS, "test", seed=1000)
-
-
-def loaded(use_case: UseCase, platform: Platform, folder: Path, bad_share: float = 0.05) -> LoadResult:
-    return load(use_case, str(folder), platform.raw, bad_share, platform.objects)
-
-
-def preprocessed(use_case: UseCase, platform: Platform) -> PreprocessResult:
-    return preprocess(use_case, platform.raw, platform.clean, platform.objects)
-
-
-def loop(use_case: UseCase, platform: Platform, folder: Path, run: str = "run") -> PromoteResult:
-    until_compared(use_case, platform, folder, run)
-    return promote(use_case, platform, unattended=True)
-
-
-def until_compared(use_case: UseCase, platform: Platform, folder: Path, run: str = "run") -> None:
-    def keep(step: str, result: Any, part: str = "") -> None:
-        platform.results.keep(run, use_case.name, step, result, 0.1, part)
-
-    keep("load", loaded(use_case, platform, folder))
-    keep("preprocess", preprocessed(use_case, platform))
-    for candidate in use_case.candidates:
-        keep("train", train(use_case, candidate.name, platform, run, TODAY), candidate.name)
-    keep("compare", compare(use_case, platform, run))
 
 
 def fetch(engine: Engine, query: str) -> list[tuple[Any, ...]]:
@@ -166,11 +137,11 @@ def test_shuffled_labels_are_refused(use_case: UseCase, platform: Platform, fold
 def test_a_compiled_network_that_is_not_the_fitted_one_is_refused(
     use_case: UseCase, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
-    until_compared(use_case, platform, folder)
+    train_all(use_case, platform, folder)
     file = platform.registry.download(use_case.name, 1, tmp_path, (SCORES_FILE,), 2**30) / SCORES_FILE
     swapped = {key: scores[::-1] for key, scores in json.loads(file.read_bytes()).items()}
     file.write_text(json.dumps(swapped))
-    [trained] = platform.results.newest(use_case.name, "train", "run")
+    [trained] = platform.results.newest(use_case.name, "train", "first")
     mlflow.MlflowClient().log_model_artifact(trained.result["model_uri"].removeprefix("models:/"), str(file))
     result = promote(use_case, platform, unattended=True)
     assert result.verdict is Verdict.REFUSED

@@ -1,9 +1,8 @@
 """The steps from records to a version in production, on a real Postgres and a real MLflow."""
 
-import csv
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,60 +11,24 @@ import mlflow
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.catalog import find_use_case
 from modelyard.contract import Limits
 from modelyard.embedded.postgres import Postgres
 from modelyard.errors import BadInput, NothingToWorkOn, Refused, ServiceUnavailable, StepFailed
 from modelyard.settings import Settings
-from modelyard.steps.compare import CompareResult, compare
+from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.steps.stores import Platform, connected
-from modelyard.steps.train import TrainResult, train
+from modelyard.steps.train import train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Candidate, Gate, Profile, UseCase
+from tests.integration.pipeline import ROWS, TODAY, connected_with, keep, loop, rows, train_all, verdicts, write
 from tests.services.made_models import LOAN_RECORD
 from tests.services.running_api import running_api, wait_until
-
-RECORDS = Path(__file__).parents[2] / "data" / "loan_approval.csv"
-ROWS = 2000
-TODAY = date(2026, 11, 20)
-
-
-@pytest.fixture
-def use_case() -> UseCase:
-    """Loan approval under a name of its own, with its fastest candidate."""
-    loans = find_use_case("loan_approval")
-    name = f"loans_{uuid.uuid4().hex[:8]}"
-    return loans.model_copy(update={"name": name, "candidates": loans.candidates[:1]})
-
-
-@pytest.fixture
-def platform(empty_postgres: Postgres, tracking_uri: str, home: Path) -> Iterator[Platform]:
-    settings = Settings(_env_file=None, modelyard_home=home, api_heartbeat_fresh_seconds=60, deploy_timeout_seconds=2)
-    urls = (empty_postgres.url("raw_data"), empty_postgres.url("clean_data"))
-    with connected(settings, *urls, tracking_uri) as stores:
-        yield stores
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Path:
-    return write(tmp_path / "loans.csv", rows(ROWS))
-
-
-def rows(count: int) -> list[list[str]]:
-    with RECORDS.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))[: count + 1]
-
-
-def write(path: Path, lines: list[list[str]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(lines)
-    return path
 
 
 def shuffled(path: Path) -> Path:
@@ -73,35 +36,6 @@ def shuffled(path: Path) -> Path:
     targets = [line[-1] for line in lines]
     random.Random(5).shuffle(targets)
     return write(path, [header, *([*line[:-1], target] for line, target in zip(lines, targets, strict=True))])
-
-
-def train_all(
-    use_case: UseCase, platform: Platform, records: Path, run: str, day: date = TODAY
-) -> tuple[list[TrainResult], CompareResult]:
-    keep(platform, run, use_case, "load", load(use_case, str(records), platform.raw, 0.05))
-    keep(platform, run, use_case, "preprocess", preprocess(use_case, platform.raw, platform.clean))
-    trained = []
-    for candidate in use_case.candidates:
-        trained.append(train(use_case, candidate.name, platform, run, day))
-        keep(platform, run, use_case, "train", trained[-1], candidate.name)
-    compared = compare(use_case, platform, run)
-    keep(platform, run, use_case, "compare", compared)
-    return trained, compared
-
-
-def keep(platform: Platform, run: str, use_case: UseCase, step: str, result: Any, part: str = "") -> None:
-    platform.results.keep(run, use_case.name, step, result, 0.1, part)
-
-
-def loop(use_case: UseCase, platform: Platform, records: Path, run: str = "first") -> PromoteResult:
-    train_all(use_case, platform, records, run)
-    return promote(use_case, platform, unattended=True)
-
-
-def verdicts(use_case: UseCase, platform: Platform) -> list[Any]:
-    kept = text("select * from gate_verdicts where use_case = :use_case order by verdict_id")
-    with platform.raw.engine.connect() as connection:
-        return list(connection.execute(kept, {"use_case": use_case.name}))
 
 
 def test_a_good_model_goes_into_production(use_case: UseCase, platform: Platform, records: Path) -> None:
@@ -440,11 +374,6 @@ def test_old_versions_and_snapshots_are_pruned_but_not_those_in_use(
     assert snapshots[0] is not None
     assert snapshots[0].snapshot_id not in pruned.snapshots
     assert len(pruned.snapshots) == 2
-
-
-def connected_with(platform: Platform, **settings: int) -> Platform:
-    changed = platform.settings.model_copy(update=settings)
-    return Platform(**{**vars(platform), "settings": changed})
 
 
 def test_a_model_of_a_sample_gives_way_to_one_of_real_records_and_never_takes_its_place(

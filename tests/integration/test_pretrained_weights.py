@@ -17,7 +17,7 @@ from modelyard.settings import Settings
 from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult, train
 from modelyard.use_case import Candidate, UseCase
-from tests.integration.test_pictures import TODAY, loaded, preprocessed
+from tests.integration.pipeline import TODAY, loaded, preprocessed
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, weather, write_photos
 

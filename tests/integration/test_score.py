@@ -25,8 +25,8 @@ from modelyard.steps.stores import Platform, connected
 from modelyard.use_case import UseCase
 from modelyard.use_cases.loan_approval import USE_CASE as LOANS
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
+from tests.services.registered import Registered
 from tests.services.running_api import wait_until
-from tests.services.test_registry import Registered
 
 # Two pages, and then some.
 MANY = 150_000

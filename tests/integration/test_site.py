@@ -57,7 +57,7 @@ FAULTS = {
     "a diagram without a drawing": "`make diagrams` draws it",
     "a function without a docstring": "faulty.untold is public, and has no docstring",
     "a field without a word": "faulty.Values.hidden is public, and its class's docstring does not name it",
-    "a name that a use case imports": "modelyard.usecase.Gate is imported by a notebook or a use case",
+    "a name that a use case imports": "modelyard.use_case.Gate is imported by a notebook or a use case",
     "a page that nothing leads to": "document isn't included in any toctree",
 }
 
@@ -97,7 +97,7 @@ def said_of_faults(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "faulty.py").write_text(MODULE, encoding="utf-8")
     (folder / "docs" / "index.md").write_text(PAGE, encoding="utf-8")
     (folder / "docs" / "python.md").write_text("# Python\n", encoding="utf-8")
-    (folder / "use_cases" / "own.py").write_text("from modelyard.usecase import Gate\n", encoding="utf-8")
+    (folder / "use_cases" / "own.py").write_text("from modelyard.use_case import Gate\n", encoding="utf-8")
     done = build(folder, folder / "built")
     assert done.returncode != 0
     return done.stderr
@@ -120,7 +120,7 @@ def test_the_pages_have_what_is_filled_in_when_they_are_built(site: Path) -> Non
     }
     assert pages["architecture"].count("<svg") >= 5
     assert "/predict/loan_approval" in pages["openapi"]
-    assert 'id="modelyard.usecase.UseCase"' in pages["python"]
+    assert 'id="modelyard.use_case.UseCase"' in pages["python"]
 
 
 @needs_browser

@@ -9,11 +9,7 @@ from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
-from tests.integration import test_pipeline
-from tests.integration.test_pipeline import ROWS, loop, rows, verdicts, write
-
-# The same fixtures.
-use_case, platform = test_pipeline.use_case, test_pipeline.platform
+from tests.integration.pipeline import ROWS, loop, rows, verdicts, write
 
 # MLflow refuses most of these in a metric's name.
 PAGES = ("north", "https://shop.example/../a", "n//a", "a=b?", "x" * 300)

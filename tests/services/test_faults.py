@@ -7,8 +7,6 @@ under way when the process was killed, and nothing where none was killed.
 
 import json
 import resource
-import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,37 +20,15 @@ from services.api.log.spool import MEGABYTE, Spool
 from services.api.service import PROBE_SECONDS
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
-from tests.services.load import Load, loaded
+from tests.services.load import loaded
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
 from tests.services.own_postgres import OwnPostgres
+from tests.services.prediction_log import CLIENTS, ENOUGH, check_kept, in_table, is_drained, row
 from tests.services.running_api import RunningApi, wait_until
-from tests.services.test_spool import row
 
-CLIENTS = 8
 COMMIT_SECONDS = 1.0
-OUTAGE_SECONDS = 3.0
-ENOUGH = 200
 PAGE_BYTES = 4096
 PROBES = 20
-
-
-def in_table(engine: Engine) -> list[str]:
-    query = "select request_id from predictions where role = 'production'"
-    with engine.connect() as connection:
-        return [str(each) for each in connection.scalars(text(query))]
-
-
-def check_kept(kept: list[str], load: Load, killed: int = 0) -> None:
-    """Holds the table against what clients were answered."""
-    assert len(load.request_ids) >= ENOUGH
-    assert len(set(load.request_ids)) == len(load.request_ids)
-    assert [each for each, count in Counter(kept).items() if count > 1] == []
-    assert set(load.request_ids) - set(kept) == set()
-    assert len(set(kept) - set(load.request_ids)) <= killed
-
-
-def is_drained(api: RunningApi) -> bool:
-    return api.spooled() == 0
 
 
 def test_killed_under_load(start_api: StartApi, raw_engine: Engine) -> None:
@@ -81,7 +57,7 @@ def test_postgres_is_stopped_under_load_and_started_again(
         load.wait_for(ENOUGH)
         own_postgres.stop()
         load.wait_for(ENOUGH)
-        time.sleep(OUTAGE_SECONDS)
+        wait_until(lambda: api.spooled() > ENOUGH, api.logged)
         own_postgres.start()
         wait_until(lambda: is_drained(api), api.logged)
         load.wait_for(ENOUGH)

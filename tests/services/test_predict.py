@@ -20,10 +20,10 @@ from modelyard.contract import TaskKind
 from modelyard.embedded.postgres import Postgres
 from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.stores.database import make_engine
+from tests.services.any_records import anything, near_records
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.running_api import RunningApi, running_api, wait_until
-from tests.services.test_records import anything, near_records
 
 # The one API of all these tests outlives each of them: what it keeps must not.
 pytestmark = pytest.mark.usefixtures("empty_postgres")

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -97,9 +96,7 @@ def test_requests_under_way_are_answered_before_it_ends(start_api: StartApi, adm
             waiting = pool.submit(api.answer, LOAN_RECORD)
             wait_until(lambda: _waits_for_lock(admin_raw_engine))
             api.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: "Shutting down" in api.logged())
-            # Long enough for a server that would not wait.
-            time.sleep(1)
+            wait_until(lambda: "Waiting for connections to close" in api.logged(), api.logged)
         request_id = waiting.result()["request_id"]
         assert api.process.wait(MINUTE) in (0, -signal.SIGTERM)
         assert "Traceback" not in api.logged()

@@ -12,10 +12,10 @@ from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, T
 from services.api.errors import InvalidRequest, Problem
 from services.api.http.schemas import record_schema
 from services.api.inputs.json_record import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
-from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract
+from tests.services.any_records import EVERY_CONTRACT, near_records
+from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, loan_contract
 
 LOAN = RecordReader(loan_contract())
-EVERY_CONTRACT = every_type_contract(TaskKind.BINARY)
 EVERY = RecordReader(EVERY_CONTRACT)
 NUMBERS = ["annual_income", "loan_amount"]
 INTEGERS = ["age", "credit_score", "loan_duration_years", "number_of_open_accounts"]
@@ -209,32 +209,6 @@ def test_what_came_in_is_not_repeated_at_length() -> None:
     assert len(the_problem(LOAN, LOAN_RECORD | {"age": "x" * 100_000}, "age")) < 200
     [problem] = problems(LOAN, json.dumps(LOAN_RECORD | {"x" * 100_000: 1}).encode())
     assert len(json.dumps(problem)) < 1000
-
-
-def anything() -> st.SearchStrategy[Any]:
-    """Any JSON, often near what is allowed."""
-    scalars = st.one_of(
-        st.none(),
-        st.booleans(),
-        st.sampled_from([0, 1, 2, -1, 0.5, 1.0, 3.0, 1e6, 1e7, 1e38, 4e38, "red", "m", "s", "", "Graz", "a\0"]),
-        st.integers(min_value=-(10**400), max_value=10**400),
-        st.integers(min_value=-10, max_value=10),
-        st.floats(allow_nan=False, allow_infinity=False),
-        st.text(max_size=5),
-    )
-    return st.recursive(
-        scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2)
-    )
-
-
-def near_records() -> st.SearchStrategy[dict[str, Any]]:
-    """A valid record with some fields changed, left out or added."""
-    names = st.sampled_from([*EVERY_CONTRACT.names, "id", "unknown"])
-    changes = st.dictionaries(names, anything(), max_size=3)
-    dropped = st.sets(st.sampled_from(EVERY_CONTRACT.names), max_size=2)
-    return st.builds(
-        lambda change, drop: {k: v for k, v in (EVERY_RECORD | change).items() if k not in drop}, changes, dropped
-    )
 
 
 # On a machine that does other things as well, generating takes long.

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,13 +26,12 @@ from tests.services.folder_source import HELD, FolderSource
 from tests.services.load import loaded
 from tests.services.made_models import LOAN_RECORD, breaking_detour, loan_contract, put, slow_detour
 from tests.services.own_postgres import OwnPostgres
+from tests.services.prediction_log import check_kept, is_drained
 from tests.services.running_api import RunningApi, wait_until
-from tests.services.test_faults import check_kept, is_drained
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to.md"
 BATCH = [LOAN_RECORD | {"id": number, "annual_income": 1000.0 * number} for number in range(300)]
 SHADOWS = "select * from predictions where role = 'shadow' and use_case = :use_case order by request_id"
-SETTLE_SECONDS = 0.5
 # Of records that are asked together.
 GROUPS = 4
 
@@ -66,12 +66,25 @@ def wait_for_rows(engine: Engine, case: Case, count: int) -> list[RowMapping]:
     return found
 
 
+def shadowed_until(engine: Engine, case: Case, last: dict[str, Any]) -> list[str]:
+    """The requests that were shadowed once the last one was; they wait in line, so none before it is still to come."""
+
+    def shadowed() -> list[str]:
+        return [str(row["shadows"]) for row in rows(engine, case.name)]
+
+    wait_until(lambda: last["request_id"] in shadowed(), case.api.logged)
+    return shadowed()
+
+
 def counted(case: Case) -> dict[str, int]:
     """How many records of the use case came to what, of all its challengers."""
     lines = case.api.client.get("/metrics").text.splitlines()
     pattern = re.compile(rf'modelyard_shadow_records_total{{.*,outcome="(\w+)",use_case="{case.name}"}} (\S+)')
     found = [match for line in lines if (match := pattern.fullmatch(line))]
-    return {match[1]: int(float(match[2])) for match in found}
+    counts = Counter[str]()
+    for match in found:
+        counts[match[1]] += int(float(match[2]))
+    return dict(counts)
 
 
 def test_the_challenger_is_asked_what_production_has_answered(case: Case, raw_engine: Engine) -> None:
@@ -115,17 +128,16 @@ def test_a_request_that_is_sent_again_is_shadowed_once(case: Case, raw_engine: E
     challenge(case, 2)
     for _ in range(3):
         again = case.api.client.post(f"/predict/{case.name}", json=LOAN_RECORD, headers={"Idempotency-Key": case.name})
-    [row] = wait_for_rows(raw_engine, case, 1)
-    assert str(row["shadows"]) == again.json()["request_id"]
-    time.sleep(SETTLE_SECONDS)
-    assert len(rows(raw_engine, case.name)) == 1
+    last = case.answer()
+    expected = [again.json()["request_id"], last["request_id"]]
+    assert sorted(shadowed_until(raw_engine, case, last)) == sorted(expected)
 
 
 def test_what_is_not_answered_is_not_shadowed(case: Case, raw_engine: Engine) -> None:
     challenge(case, 2)
     assert case.api.predict(LOAN_RECORD | {"age": -1}, case.name).status_code == 422
-    time.sleep(SETTLE_SECONDS)
-    assert rows(raw_engine, case.name) == []
+    last = case.answer()
+    assert shadowed_until(raw_engine, case, last) == [last["request_id"]]
 
 
 def test_a_slow_challenger_slows_no_answer(case: Case, raw_engine: Engine) -> None:
@@ -175,8 +187,12 @@ def test_a_challenger_that_cannot_be_asked_the_same_is_told_once(
     assert not said["asked"]
     assert said["detail"].startswith("version 2 cannot be asked what version 1 is: ")
     case.answer()
-    time.sleep(SETTLE_SECONDS)
-    assert rows(raw_engine, case.name) == []
+    # What waits for a challenger is dropped, and counted, when there is another one.
+    challenge(case, 3)
+    last = case.answer()
+    assert shadowed_until(raw_engine, case, last) == [last["request_id"]]
+    wait_until(lambda: "kept" in counted(case), case.api.logged)
+    assert counted(case) == {"kept": 1}
     assert case.api.logged().count(f"{case.name}: the challenger: {said['detail']}") == 1
 
 
@@ -199,8 +215,11 @@ def test_the_shadow_follows_the_alias(case: Case, raw_engine: Engine) -> None:
     case.source.challenge(**{case.name: None})
     wait_until(lambda: case.health()["shadow"] is None, case.api.logged)
     case.answer()
-    time.sleep(SETTLE_SECONDS)
-    assert len(rows(raw_engine, case.name)) == 2
+    challenge(case, 4)
+    case.answer()
+    assert [row["model_version"] for row in wait_for_rows(raw_engine, case, 3)] == [2, 3, 4]
+    wait_until(lambda: counted(case).get("kept") == 3, case.api.logged)
+    assert counted(case) == {"kept": 3}
     assert f"{case.name}: version 3 is no longer the challenger" in case.api.logged()
 
 
@@ -345,10 +364,10 @@ def test_nobody_is_asked_where_it_is_switched_off(
 ) -> None:
     assert challenged
     with start_api(api_shadow=False) as api:
+        # The registry is looked at for challengers first.
         api.wait_for_version(1)
-        api.answer(LOAN_RECORD)
-        time.sleep(SETTLE_SECONDS)
         assert api.health()["shadow"] is None
+        api.answer(LOAN_RECORD)
     assert rows(raw_engine, "loan_approval") == []
 
 

@@ -8,21 +8,16 @@ import subprocess
 import sys
 import uuid
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from services.api.log.rows import Claim, LogEntry, Row
+from services.api.log.rows import Claim, LogEntry
 from services.api.log.spool import MEGABYTE, Spool, SpoolTaken, adopt
+from tests.services.prediction_log import NOW, row
 
 REPOSITORY = Path(__file__).parents[2]
 LIMIT = MEGABYTE
-NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
-
-
-def row(number: int = 0, features: str = "{}") -> Row:
-    return Row(str(uuid.UUID(int=number)), "loans", 1, "production", None, features, "1", None, 2.5, NOW)
 
 
 def claim(number: int) -> Claim:

@@ -64,11 +64,12 @@ def test_a_change_in_config_env_alone_takes_effect(clone: Path, command: tuple[s
     change(clone, "BIND_ADDRESS", "192.0.2.1")
     change(clone, "MINIO_IMAGE", "example/minio:1")
     change(clone, "STEP_RUNNER", "process")
+    change(clone, "VERSION", "9.9.9")
     found = services(clone, command)
     assert port(found["api"]) == ("192.0.2.1", "9086")
     assert found["minio"]["image"] == "example/minio:1"
     assert found["airflow-init"]["build"]["args"]["LIST"] == "airflow-process"
-    assert found["airflow-scheduler"]["image"] == "modelyard-airflow-process:0.1.0"
+    assert found["airflow-scheduler"]["image"] == "modelyard-airflow-process:9.9.9"
 
 
 @both_commands

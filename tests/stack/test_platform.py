@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -203,7 +202,6 @@ def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -
 def test_a_service_whose_process_is_killed_comes_back(stack: Stack, service: str) -> None:
     state = json.loads(stack.inspect(service, "{{json .State}}"))
     stack.kill(service)
-    time.sleep(1)
 
     def back() -> bool:
         now = json.loads(stack.inspect(service, "{{json .State}}"))

@@ -10,7 +10,7 @@ import pytest
 
 from data.make_loan_approval import loan_records
 from tests.services.load import loaded
-from tests.services.test_faults import check_kept
+from tests.services.prediction_log import check_kept
 from tests.stack.platform_in_containers import Stack, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]

@@ -2,15 +2,13 @@
 
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.home import let_others_pass, open_home
+from modelyard.home import open_home
 
 
 @pytest.fixture(autouse=True)
@@ -60,24 +58,6 @@ def test_what_is_not_ours_in_the_folder_is_left_as_it_is(tmp_path: Path) -> None
     (tmp_path / "my-page").mkdir()
     open_home(tmp_path)
     assert stat.S_IMODE((tmp_path / "my-page").stat().st_mode) == 0o755
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_attack_another_user_reads_and_lists_nothing_where_a_server_must_pass() -> None:
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        home = open_home(Path(folder) / "home")
-        check_that_nobody_reads(home)
-
-
-def check_that_nobody_reads(home: Path) -> None:
-    (home / "logs").mkdir()
-    (home / "logs" / "api.log").write_text("what somebody asked")
-    let_others_pass(home, home / "logs")
-    for attempt in (["/bin/ls", str(home)], ["/bin/cat", str(home / "logs" / "api.log")]):
-        done = subprocess.run(attempt, check=False, capture_output=True, text=True, user="nobody")
-        assert "Permission denied" in done.stderr
-    assert open_home(home).stat().st_mode & 0o011
 
 
 def test_a_file_in_the_place_of_a_home_is_a_sentence(tmp_path: Path) -> None:

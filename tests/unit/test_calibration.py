@@ -16,7 +16,7 @@ from modelyard.models.evaluation.reliability import (
     reliability_of,
 )
 from modelyard.models.fit import fit
-from tests.unit.test_fit import records, use_case
+from tests.unit.made_up import records, use_case
 
 Classes = np.ndarray
 

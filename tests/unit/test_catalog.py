@@ -1,8 +1,6 @@
 """Use cases are found, and a file that holds none takes no other away: it is named with its line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -116,13 +114,3 @@ def test_status_names_a_broken_file_to_people_and_to_programs(tmp_path: Path, mo
     problem = f"{cases / 'broken.py'}:1: division by zero"
     assert f"cannot be used: {problem}" in CliRunner().invoke(app, ["status"]).stdout
     assert json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)["broken_use_cases"] == [problem]
-
-
-def test_finding_use_cases_loads_no_library_of_models_or_frames() -> None:
-    heavy = ("pandas", "sklearn", "mlflow", "onnxruntime", "pyarrow", "sqlalchemy")
-    code = (
-        "import sys; from modelyard.catalog import read_catalog; read_catalog();"
-        f"print([name for name in {heavy} if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ from modelyard.contract import TaskKind
 from modelyard.models import cross_validation
 from modelyard.models.cross_validation import FOLDS, Dependence, choose_folds, hold_out
 from modelyard.use_case import Split
-from tests.unit.test_fit import records, use_case
+from tests.unit.made_up import records, use_case
 
 
 def test_a_record_is_answered_by_a_model_that_never_saw_it() -> None:

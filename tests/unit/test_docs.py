@@ -13,7 +13,7 @@ from modelyard.cli import app
 REPOSITORY = Path(__file__).parents[2]
 PRINCIPLES = REPOSITORY / "docs" / "mlops-principles.md"
 ROW = re.compile(r"^\| ([CP]\d) \|.*\| `([^`]+)` \|$", re.MULTILINE)
-PROGRAMS = {"curl", "git", "ls", "python"}
+PROGRAMS = {"curl", "git", "ls", "python", ".venv/bin/python"}
 
 
 def shown() -> dict[str, str]:

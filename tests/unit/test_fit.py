@@ -4,75 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
+from modelyard.contract import TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
-from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.cross_validation import Dependence
 from modelyard.models.evaluation.plots import IMPORTANCE_RECORDS, importance_plot
-from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
+from modelyard.models.fit import Fitted, fit, pictures
 from modelyard.models.onnx.agreement import TOLERANCE, Agreement, compare_scores
 from modelyard.models.tabular.pipeline import MOST_CATEGORIES
-from modelyard.use_case import Candidate, Split, UseCase
-
-LINEAR = {
-    TaskKind.BINARY: "sklearn.linear_model.LogisticRegression",
-    TaskKind.MULTICLASS: "sklearn.linear_model.LogisticRegression",
-    TaskKind.REGRESSION: "sklearn.linear_model.LinearRegression",
-}
-FOREST = {
-    TaskKind.BINARY: "sklearn.ensemble.RandomForestClassifier",
-    TaskKind.MULTICLASS: "sklearn.ensemble.RandomForestClassifier",
-    TaskKind.REGRESSION: "sklearn.ensemble.RandomForestRegressor",
-}
-BOOSTING = {
-    TaskKind.BINARY: "sklearn.ensemble.HistGradientBoostingClassifier",
-    TaskKind.MULTICLASS: "sklearn.ensemble.HistGradientBoostingClassifier",
-    TaskKind.REGRESSION: "sklearn.ensemble.HistGradientBoostingRegressor",
-}
-# In an order of their own: scikit-learn has its columns in alphabetical order.
-CLASSES: dict[TaskKind, tuple[Label, ...]] = {
-    TaskKind.BINARY: ("refused", "approved"),
-    TaskKind.MULTICLASS: ("red", "blue", "green"),
-    TaskKind.REGRESSION: (),
-}
-
-
-def use_case(kind: TaskKind) -> UseCase:
-    return UseCase(
-        name="made_up",
-        title="Made up",
-        kind=kind,
-        features=(
-            Feature(name="size", type=FeatureType.NUMBER, nullable=True),
-            Feature(name="rooms", type=FeatureType.INTEGER),
-            Feature(name="garden", type=FeatureType.BOOLEAN, nullable=True),
-            Feature(name="city", type=FeatureType.CATEGORY, nullable=True),
-        ),
-        target=Target(name="answer", classes=CLASSES[kind]),
-        source="made_up.csv",
-        candidates=(
-            Candidate(name="linear", estimator=LINEAR[kind], scale=True),
-            Candidate(name="forest", estimator=FOREST[kind], parameters={"n_estimators": 10}),
-            Candidate(name="boosting", estimator=BOOSTING[kind], parameters={"max_iter": 20}),
-        ),
-    )
-
-
-def records(kind: TaskKind, rows: int, seed: int) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "size": generator.normal(100, 30, rows).astype(np.float32),
-            "rooms": generator.integers(1, 8, rows).astype(np.float32),
-            "garden": generator.integers(0, 2, rows).astype(np.float32),
-            "city": generator.choice(["Bonn", "Köln", "", "Ulm"], rows),
-        }
-    )
-    signal = frame["size"] + 20 * frame["rooms"] + 40 * (frame["city"] == "Köln") + generator.normal(0, 20, rows)
-    frame.loc[generator.random(rows) < 0.1, "size"] = np.nan
-    classes = CLASSES[kind]
-    frame["answer"] = signal if not classes else pd.qcut(signal, len(classes), labels=list(classes)).astype(object)
-    return frame
+from modelyard.use_case import Candidate, Split
+from tests.unit.made_up import records, use_case
 
 
 @pytest.fixture(params=[TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
@@ -138,24 +78,6 @@ def test_nothing_is_decided_by_the_test_part_and_what_is_learnt_is_both_others()
     assert model.validation == same.validation
     assert model.test != same.test
     assert model.files["example.json"] == same.files["example.json"]
-
-
-def test_the_threshold_differs_little_from_one_training_to_the_next() -> None:
-    """Beside one from the validation part alone, which was the rule before."""
-    case, test, candidate = use_case(TaskKind.BINARY), records(TaskKind.BINARY, 1000, 1000), LINEAR[TaskKind.BINARY]
-    fitting = Fitting(case, Candidate(name="linear", estimator=candidate, scale=True), case.contract(), None)
-    shares, before = [], []
-    for seed in range(20):
-        train, validation = records(TaskKind.BINARY, 300, seed), records(TaskKind.BINARY, 40, seed + 100)
-        parts = pd.concat([train, validation])
-        folds = choose_folds(fitting.contract, train, validation, case.seed)
-        contract, _ = decide(case, fitting.contract, hold_out(fitting.contract, parts, folds, fitting.answer), None)
-        scores = fitting.answer(parts, test)[:, 1]
-        shares.append(np.mean(scores >= contract.threshold))
-        positive = (validation["answer"] == "approved").to_numpy()
-        threshold = choose_threshold(case.objective, positive, fitting.answer(train, validation)[:, 1])
-        before.append(np.mean(scores >= threshold))
-    assert np.std(shares) < 0.6 * np.std(before)
 
 
 def test_what_it_is_chosen_by_keeps_groups_whole() -> None:

@@ -9,7 +9,7 @@ from modelyard.errors import StepFailed
 from modelyard.models.cross_validation import HeldOut
 from modelyard.models.fit import Fitted, fit
 from modelyard.models.intervals import fit_interval
-from tests.unit.test_fit import records, use_case
+from tests.unit.made_up import records, use_case
 
 CONTRACT = use_case(TaskKind.REGRESSION).contract()
 Pair = tuple[np.ndarray, np.ndarray]

@@ -2,8 +2,6 @@
 
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +23,6 @@ from modelyard.use_case import Gate, UseCase
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
 BAD_SHARE = 0.05
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -131,26 +128,6 @@ def test_why_a_column_is_left_out_stands_whole_in_the_file(here: Path) -> None:
     written = Path("use_cases/mine.py").read_text(encoding="utf-8")
     assert "such as the days until another date." in " ".join(re.sub(r"\n +# ", " ", written).split())
     assert max(map(len, written.splitlines())) <= 120
-
-
-def test_what_is_written_passes_the_checks_of_its_place(here: Path) -> None:
-    declared(FLATS.write(here / "table.csv", 300), FLATS.target, FLATS.key)
-    text = Path("use_cases/mine.py").read_text(encoding="utf-8")
-    ruff = [sys.executable, "-m", "ruff", "check", "--stdin-filename", "use_cases/mine.py", "-"]
-    done = subprocess.run(ruff, cwd=REPOSITORY, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-
-
-def test_what_is_written_is_formatted_whatever_the_names_are(here: Path) -> None:
-    names = ['say "x"', 'it\'s "x"', "it's", "back\\", "x\ny", "'\"\\\"'", "y"]
-    header = ",".join('"' + name.replace('"', '""') + '"' for name in names)
-    primes = (3, 5, 7, 11, 13, 17, 19)
-    file = table(here / "table.csv", header, lambda number: ",".join(str(number * each % 97 / 7) for each in primes))
-    declared(file, "y")
-    text = Path("use_cases/mine.py").read_text(encoding="utf-8")
-    ruff = [sys.executable, "-m", "ruff", "format", "--diff", "--stdin-filename", "use_cases/mine.py", "-"]
-    done = subprocess.run(ruff, cwd=REPOSITORY, input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.timeout(60)
@@ -507,15 +484,6 @@ def test_any_names_become_identifiers_that_differ(columns: list[str]) -> None:
     names = identifiers(columns)
     assert len(set(names)) == len(columns)
     assert all(IDENTIFIER.fullmatch(name) and len(name) <= 63 for name in names)
-
-
-@pytest.mark.parametrize("name", ["table.csv", "table.xlsx"])
-def test_a_file_without_a_target_is_asked_for_it(here: Path, name: str) -> None:
-    (here / name).write_text("a,b\n1,2\n")
-    command = [str(Path(sys.executable).with_name("modelyard")), "new", "mine", "--from", name]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: which column of {name} is to be predicted? Name it with --target")
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=20)

@@ -1,6 +1,4 @@
 import base64
-import subprocess
-import sys
 from contextlib import suppress
 from io import BytesIO
 
@@ -135,22 +133,6 @@ def test_a_large_picture_is_made_smaller_in_stripes_as_it_would_be_at_once() -> 
     ramp = np.add.outer(np.arange(3000), np.arange(2800)).astype(np.uint8)
     image = Image.fromarray(np.dstack([ramp, ramp[::-1], ramp]))
     assert np.array_equal(np.asarray(pictures._reduced(image, 192, 3)), np.asarray(image.reduce(2800 // 192)))
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
-def test_attack_the_largest_picture_of_any_kind_is_read_in_little_memory(mode: str) -> None:
-    """In a process of its own, whose highest mark is asked: 200 MB are the decoded pixels themselves."""
-    program = f"""
-import resource
-from PIL import Image
-from modelyard import pictures
-image = Image.new({mode!r}, (7140, 7000))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-pictures._in_channels(pictures._reduced(image, 192, 3), 3)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert int(done.stdout) < 50
 
 
 def test_a_webp_picture_may_have_fewer_pixels_as_its_decoder_copies_them() -> None:

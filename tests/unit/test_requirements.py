@@ -24,7 +24,7 @@ def test_every_package_has_hashes_and_no_address(name: str) -> None:
     assert "index-url" not in text
 
 
-@pytest.mark.parametrize("name", [name for name in LISTS if name not in ("all.txt", "benchmarks.txt", "uv.txt")])
+@pytest.mark.parametrize("name", sorted({*LISTS} - {"all.txt", "audit.txt", "benchmarks.txt", "uv.txt"}))
 def test_every_environment_has_the_versions_of_the_one_resolution(name: str) -> None:
     assert pins(name) <= pins("all.txt")
 
