@@ -60,7 +60,7 @@ def test_all_libraries_that_a_model_comes_from_are_in_the_fingerprint() -> None:
     tables, pictures = libraries_of(find_use_case("iris")), libraries_of(find_use_case("skin_cancer"))
     wanted = {"numpy", "scipy", "pandas", "scikit-learn", "joblib", "threadpoolctl", "onnx", "skl2onnx", "onnxruntime"}
     assert wanted <= tables
-    assert {"keras", "tf2onnx", "pillow"} <= pictures - tables
+    assert {"keras", "tf2onnx"} <= pictures - tables
     assert not {"fastapi", "mlflow-skinny", "matplotlib"} & (tables | pictures)
 
 

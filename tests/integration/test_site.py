@@ -67,7 +67,8 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     [line] = [line for line in makefile.splitlines() if "/bin/sphinx-build" in line]
     options = line.split("/bin/sphinx-build ")[1].split(" -c ")[0].split()
-    places = ["-c", REPOSITORY / "docs" / "site", "-d", target / "doctrees", source, target / "site"]
+    paths = ("-c", REPOSITORY / "docs" / "site", "-d", target / "doctrees", source, target / "site")
+    places = [str(path) for path in paths]
     return subprocess.run(
         [BUILDER, *options, *places],
         cwd=source,

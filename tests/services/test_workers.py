@@ -18,8 +18,8 @@ from tests.services.folder_source import FolderSource
 from tests.services.load import loaded
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
 from tests.services.own_postgres import FRESH_SECONDS
+from tests.services.prediction_log import CLIENTS, ENOUGH, check_kept, in_table
 from tests.services.running_api import RunningApi, wait_until
-from tests.services.test_faults import CLIENTS, ENOUGH, check_kept, in_table
 
 WORKERS = 2
 
