@@ -1,4 +1,4 @@
-"""Where a step runs: one factory, whatever STEP_RUNNER says, and what its exit code means to Airflow."""
+"""Where a step runs: one factory, whatever MODELYARD_STEP_RUNNER says, and what its exit code means to Airflow."""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -12,8 +12,9 @@ from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from modelyard.errors import BadInput, Refused
-from modelyard.settings import Settings
+from modelyard.settings import Settings, child_environment
 from modelyard.usecase import UseCase
+from modelyard.variables import STARTED_BY
 
 # What an asset's event tells the DAG that it starts.
 KEY_IN_EVENT = "pipeline_run"
@@ -133,7 +134,8 @@ class StepProcess(BaseOperator):
         """Runs the step to its end and tells those who wait for its asset."""
         command = [str(Path(sys.executable).with_name("modelyard")), *filter(None, self.arguments)]
         # Settings are read from config.env in the working folder: that of the scheduler, not a temporary one.
-        result = self.hook.run_command(command, cwd=str(Path.cwd()))
+        environment = child_environment({STARTED_BY: "airflow"})
+        result = self.hook.run_command(command, env=environment, cwd=str(Path.cwd()))
         check_exit_code(result.exit_code, result.output)
         tell_who_waits(self, context)
 
