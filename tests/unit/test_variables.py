@@ -63,7 +63,7 @@ def nothing_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "modelyard.cli", *arguments]
+    command = [str(Path(sys.executable).with_name("modelyard")), *arguments]
     environment = {**os.environ, **variables}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
