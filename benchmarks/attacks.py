@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.local.postgres import embedded_postgres
+from modelyard.embedded.postgres import embedded_postgres
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
 from tests.services.running_api import RunningApi, peak_memory_mb, running_api

@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.serve import BATCH_ROWS, Inputs, Numbers, make_inputs
-from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.models.compiled import CompiledModel
-from services.api.answers import make_all
-from services.api.database import connection_arguments
-from services.api.prediction_log import TABLE
-from services.api.questions import JSON
-from services.api.rows import Row
-from services.api.serving import ServedVersion
+from services.api.models.answers import make_all
+from services.api.log.database import connection_arguments
+from services.api.log.prediction_log import TABLE
+from services.api.inputs.kinds import JSON
+from services.api.log.rows import Row
+from services.api.models.served import ServedVersion
 
 TURNS = 5
 

@@ -32,7 +32,7 @@ from modelyard.models.guards import guard
 from modelyard.models.metrics import choose_threshold
 from modelyard.objective import Objective
 from modelyard.stores.looks import doubling_of
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 GATE = Gate()
 SIZE = Feature(name="size", type=FeatureType.NUMBER)

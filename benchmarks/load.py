@@ -19,11 +19,11 @@ from sqlalchemy import Engine, text
 
 from benchmarks.records import make_file
 from modelyard.catalog import find_use_case
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.steps.load import load
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import UseCase
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import UseCase
 
 ALLOWED_BAD_SHARE = 0.05
 # The short ones are measured so often, one after the other, and the median counts; the peer takes too long for that.

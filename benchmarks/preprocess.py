@@ -8,12 +8,12 @@ from rich.table import Table
 
 from benchmarks.records import make_file
 from modelyard.catalog import find_use_case
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import preprocess
-from modelyard.stores.clean import CleanStore
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
+from modelyard.stores.records.raw import RawStore
 
 ALLOWED_BAD_SHARE = 0.05
 WARM_UP_ROWS = 1000

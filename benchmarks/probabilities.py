@@ -42,7 +42,7 @@ from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
 from modelyard.split import parts_of
 from modelyard.steps.compare import best_of
-from modelyard.usecase import PARTS, Candidate, UseCase
+from modelyard.use_case import PARTS, Candidate, UseCase
 
 SEEDS = 5
 # Of larger tables, so many records by chance.

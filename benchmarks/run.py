@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks import credit, gate, goals, load, loop, preprocess, serve, splits
 from benchmarks.kept import kept
 from modelyard.errors import BadInput
-from modelyard.local.postgres import embedded_postgres
+from modelyard.embedded.postgres import embedded_postgres
 from modelyard.settings import read_settings
 
 ROWS = 1_000_000

@@ -24,7 +24,7 @@ from modelyard.models.fit import fit
 from modelyard.models.metrics import evaluate, truth
 from modelyard.models.tabular import fitted_scores
 from modelyard.split import borders_of, parts_in_time, parts_of
-from modelyard.usecase import PARTS, Candidate, RecordKey, Split, UseCase
+from modelyard.use_case import PARTS, Candidate, RecordKey, Split, UseCase
 
 CUSTOMERS, ORDERS = 1000, 5
 WEEKS, LATER_WEEKS, RECORDS_OF_A_WEEK = 60, 10, 40

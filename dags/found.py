@@ -7,7 +7,7 @@ from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from modelyard.catalog import read_catalog
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 # Schedules that are no cron expressions.
 OTHER_SCHEDULES = (None, "@once", "@continuous")

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from modelyard.errors import BadInput, Refused
 from modelyard.settings import Settings, child_environment
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from modelyard.variables import STARTED_BY
 
 # What an asset's event tells the DAG that it starts.

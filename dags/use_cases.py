@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, Param, chain
 from dags.found import find
 from dags.step_runner import RUN_DAY, pipeline_run, run_day, step
 from modelyard.settings import Settings, log_variables, read_settings
-from modelyard.usecase import LaterFile, UseCase
+from modelyard.use_case import LaterFile, UseCase
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
 RETRIES = 3

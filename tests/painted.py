@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modelyard.contract import Feature, FeatureType, Shape, Target, TaskKind
-from modelyard.usecase import Candidate, Split, UseCase
+from modelyard.use_case import Candidate, Split, UseCase
 
 SIDE = 16
 SHAPE: Shape = (SIDE, SIDE, 3)

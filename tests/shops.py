@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from modelyard.contract import Feature, FeatureType, Limits, Target, TaskKind
-from modelyard.usecase import Candidate, RecordKey, UseCase
+from modelyard.use_case import Candidate, RecordKey, UseCase
 
 HEADER = "shop,Floor Area,staff,open sunday,kind,verdict"
 FEATURES = (

@@ -11,10 +11,10 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import BadInput, ModelyardError
 from modelyard.settings import Settings, log_variables, read_settings
-from services.api.connections import KEEP_ALIVE_SECONDS, Connection
+from services.api.limits.connections import KEEP_ALIVE_SECONDS, Connection
 from services.api.logs import log_as
 from services.api.metrics import SHARED_FOLDER
-from services.api.needed import database_url, tracking_uri
+from services.api.required_settings import database_url, tracking_uri
 
 FACTORY = "services.api.app:from_environment"
 # Requests under way at SIGTERM have so long to finish.

@@ -14,18 +14,19 @@ from fastapi_offline import FastAPIOffline
 
 from modelyard.settings import Settings, read_settings
 from modelyard.stores.registry import Registry
-from services.api import last_predictions, platform_services
-from services.api.door import Door
+from services.api.http import history as last_predictions
+from services.api.http import platform as platform_services
+from services.api.http.gateway import Door
 from services.api.errors import answer_errors_in_one_form
 from services.api.logs import log_as
-from services.api.memory import return_large_blocks
-from services.api.needed import database_url, tracking_uri
-from services.api.openapi import Document
-from services.api.proven import ModelSource
-from services.api.routes import add_routes
+from services.api.limits.memory import return_large_blocks
+from services.api.required_settings import database_url, tracking_uri
+from services.api.http.openapi import Document
+from services.api.models.verified import ModelSource
+from services.api.http.routes import add_routes
 from services.api.service import running
-from services.api.serving import Models
-from services.api.traffic import Traffic
+from services.api.models.served import Models
+from services.api.limits.traffic import Traffic
 
 # A batch makes as many without a cycle among them; looking for cycles at every 700th would take a tenth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000

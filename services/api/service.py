@@ -16,23 +16,23 @@ from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
-from services.api.bodies import Bodies
-from services.api.challenger_watch import ChallengerWatch
-from services.api.connections import end_idle_connections
-from services.api.database import DATABASE_ERRORS, Lines, unavailable
-from services.api.drain import Drain
+from services.api.limits.bodies import Bodies
+from services.api.models.challenger_watch import ChallengerWatch
+from services.api.limits.connections import end_idle_connections
+from services.api.log.database import DATABASE_ERRORS, Lines, unavailable
+from services.api.log.drain import Drain
 from services.api.errors import NotReady
-from services.api.heartbeat import Heartbeat
-from services.api.housekeeping import keep_house
-from services.api.idempotency import Repeats
-from services.api.model_cache import ModelCache
-from services.api.prediction_log import PredictionLog
-from services.api.proven import Fetcher, ModelSource
-from services.api.registry_watch import RegistryWatch
-from services.api.serving import Models
-from services.api.shadow import Shadows
-from services.api.spool import MEGABYTE, Spool
-from services.api.traffic import Traffic
+from services.api.models.heartbeat import Heartbeat
+from services.api.log.maintenance import keep_house
+from services.api.log.idempotency import Repeats
+from services.api.models.cache import ModelCache
+from services.api.log.prediction_log import PredictionLog
+from services.api.models.verified import Fetcher, ModelSource
+from services.api.models.registry_watch import RegistryWatch
+from services.api.models.served import Models
+from services.api.models.shadow import Shadows
+from services.api.log.spool import MEGABYTE, Spool
+from services.api.limits.traffic import Traffic
 from services.api.use_case_files import UseCaseFiles
 
 OBSERVE_SECONDS = 2.0

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from modelyard import usecases
+from modelyard import use_cases as usecases
 from modelyard.errors import BadInput, UnknownUseCase
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 DECLARED = re.compile(r"^USE_CASE\b")
 

@@ -28,8 +28,8 @@ from modelyard.settings import (
     read_settings,
     run_in_utf8,
 )
-from modelyard.steps.platform import Platform, in_loaded_profile
-from modelyard.usecase import LaterFile, UseCase
+from modelyard.steps.stores import Platform, in_loaded_profile
+from modelyard.use_case import LaterFile, UseCase
 
 app = typer.Typer(
     help="From raw data to a monitored prediction service.",
@@ -211,7 +211,7 @@ def score(
     run: PipelineRun = None,
 ) -> None:
     """Have the model in production score many records; after a kill the same command goes on."""
-    from modelyard.local.progress import counting
+    from modelyard.native.progress import counting
     from modelyard.sources.object_store import use_object_store
     from modelyard.steps.score import score
 
@@ -230,7 +230,7 @@ def url(
     role: Annotated[str, typer.Option(help="pipeline, api or explorer; of the embedded database.")] = "pipeline",
 ) -> None:
     """Print the URL of a database."""
-    from modelyard.local.status import database_url
+    from modelyard.native.status import database_url
 
     typer.echo(database_url(read_settings(), database, role))
 
@@ -240,7 +240,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what runs, which versions are in production, and how many rows there are."""
-    from modelyard.local.status import show_status
+    from modelyard.native.status import show_status
 
     show_status(read_settings(), as_json=as_json)
 
@@ -254,7 +254,7 @@ def demo(
     ] = None,
 ) -> None:
     """Run the whole loop once, from records to a logged prediction, and show it."""
-    from modelyard.local.demo import run_demo
+    from modelyard.demo.run import run_demo
 
     settings = read_settings()
     raise typer.Exit(run_demo(settings, use_case or settings.default_use_case, source, profile))
@@ -303,7 +303,7 @@ def new(
 @app.command("up-local")
 def up_local() -> None:
     """Start the platform as native processes."""
-    from modelyard.local.platform import up_local
+    from modelyard.native.lifecycle import up_local
 
     up_local(read_settings())
 
@@ -311,7 +311,7 @@ def up_local() -> None:
 @app.command("down-local")
 def down_local() -> None:
     """Stop the platform's native processes."""
-    from modelyard.local.platform import down_local
+    from modelyard.native.lifecycle import down_local
 
     down_local(read_settings())
 
@@ -319,7 +319,7 @@ def down_local() -> None:
 @app.command()
 def migrate() -> None:
     """Make or update databases, roles and tables of a server (MODELYARD_ADMIN_DATABASE_URL)."""
-    from modelyard.compose.databases import migrate_server
+    from modelyard.admin.databases import migrate_server
 
     migrate_server(Administration())
 
@@ -331,7 +331,7 @@ def upload(
     into: Annotated[Path, typer.Option(help="Where the services find use cases; made equal to that folder.")],
 ) -> None:
     """Make MinIO's buckets and users, and bring data and use cases of your own to the platform."""
-    from modelyard.compose.storage import upload
+    from modelyard.admin.storage import upload
 
     upload(Administration(), data, use_cases, into)
 
@@ -341,7 +341,7 @@ def make_secrets(
     into: Annotated[Path, typer.Option(help="Has a folder for each service that gets secrets, and one for all.")],
 ) -> None:
     """Make the platform's secrets where they are missing, hand them to its services, and print how to log in."""
-    from modelyard.compose.make_secrets import make_secrets
+    from modelyard.admin.make_secrets import make_secrets
 
     check_handed_over_names()
     for line in make_secrets(Administration(), into):
@@ -351,7 +351,7 @@ def make_secrets(
 @app.command("airflow-init")
 def airflow_init() -> None:
     """Write Airflow's login and keys and bring its database up to date, where AIRFLOW_HOME/state is its state."""
-    from modelyard.compose.airflow import initialize
+    from modelyard.admin.airflow import initialize
 
     initialize(Administration())
 
@@ -399,7 +399,7 @@ def _ask_whether_to_delete(belongings: dict[str, object], name: str) -> None:
 
 
 def _connect(stack: ExitStack, *, tracking: bool) -> Platform:
-    from modelyard.local.services import stores
+    from modelyard.bootstrap import stores
 
     return stack.enter_context(stores(read_settings(), tracking=tracking))
 

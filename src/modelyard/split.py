@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.contract import Frozen
-from modelyard.usecase import PARTS, Split, moment
+from modelyard.use_case import PARTS, Split, moment
 
 HASH_BYTES = 8
 WHOLE = 2**64

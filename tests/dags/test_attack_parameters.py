@@ -12,7 +12,7 @@ import pytest
 from modelyard.catalog import find_use_case
 from modelyard.errors import BadInput
 from modelyard.settings import Settings, child_environment, read_settings
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 DAG_RUN = SimpleNamespace(dag_id="loan_approval.load_raw_data", run_id="manual__1", logical_date=None, run_after=None)
 COMMON = ["load", "--use-case", "loan_approval", "--run", "loan_approval.load_raw_data/manual__1"]

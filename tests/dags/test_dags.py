@@ -16,7 +16,7 @@ KEY = "{{ pipeline_run(dag_run, triggering_asset_events) }}"
 
 OWN_USE_CASE = """
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 USE_CASE = UseCase(
     name="churn",

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from modelyard.contract import Label, Target
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration import test_pipeline
 from tests.integration.test_pipeline import ROWS, loop, rows, write
 

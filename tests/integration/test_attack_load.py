@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.errors import BadInput
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import child_environment
 from tests.web_server import Server, serving
 

@@ -16,19 +16,19 @@ import requests
 
 from modelyard.catalog import find_use_case
 from modelyard.errors import NothingToWorkOn, StepFailed
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import PACKAGE_FILES
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.fitted import FITTED_FILE
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.promote import promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.steps.score import score
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, Registry
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration.test_pipeline import loop, rows, write
 
 MLMODEL = """
@@ -201,7 +201,7 @@ def test_the_commands_say_it_in_a_sentence(
     attacker.point(PRODUCTION, version)
     (tmp_path / "declared").mkdir()
     declaration = (
-        "from modelyard.usecases.loan_approval import USE_CASE as LOANS\n"
+        "from modelyard.use_cases.loan_approval import USE_CASE as LOANS\n"
         f"USE_CASE = LOANS.model_copy(update={{'name': '{use_case.name}'}})\n"
     )
     (tmp_path / "declared" / f"{use_case.name}.py").write_text(declaration, encoding="utf-8")

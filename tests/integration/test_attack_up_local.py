@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from modelyard.local.processes import free_ports
+from modelyard.embedded.processes import free_ports
 from modelyard.logins import KNOWN_SECRETS
 from modelyard.settings import child_environment
 

@@ -11,9 +11,9 @@ from modelyard.catalog import Catalog
 from modelyard.errors import UnknownUseCase
 from modelyard.settings import child_environment
 from modelyard.steps.delete import belongings, delete_use_case
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration import test_pipeline
 from tests.integration.test_pipeline import loop
 

@@ -5,15 +5,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from modelyard.local.platform import down_local
+from modelyard.native.lifecycle import down_local
 from modelyard.settings import Settings
 
 # Holds the platform of a home as the real one does, and takes its time after the lock.
 HOLDER = """
 import os, signal, sys, time
 from pathlib import Path
-from modelyard.local.locks import lock_at_once, open_lock, run_folder
-from modelyard.local.runtime import LOCK, Holder, Ports
+from modelyard.embedded.locks import lock_at_once, open_lock, run_folder
+from modelyard.native.runtime import LOCK, Holder, Ports
 
 home = Path(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())

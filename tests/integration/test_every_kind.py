@@ -17,19 +17,19 @@ from sqlalchemy import Engine, text
 
 from modelyard.catalog import find_use_case
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.tabular import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import load
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, RecordKey, Split, UseCase
+from modelyard.use_case import Candidate, RecordKey, Split, UseCase
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until
 
 DATA = Path(__file__).parents[2] / "data"

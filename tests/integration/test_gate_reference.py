@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Limits
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.promote import promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.stores.looks import Looks
 from modelyard.stores.verdicts import Verdict, Verdicts
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 from tests.integration import test_pipeline
 from tests.integration.test_pipeline import connected_with, loop, train_all, verdicts
 

@@ -13,9 +13,9 @@ from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput
 from modelyard.steps.load import LoadResult, load
 from modelyard.steps.preprocess import preprocess
-from modelyard.stores.clean import CleanStore
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import Candidate, LaterFile, Profile, UseCase
+from modelyard.stores.records.clean import CleanStore
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import Candidate, LaterFile, Profile, UseCase
 
 ALLOWED = 0.05
 Person = tuple[str, str, str, str]

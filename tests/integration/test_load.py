@@ -17,12 +17,12 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Limits
 from modelyard.errors import BadInput, ContractChanged, ServiceUnavailable
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.sources import csv_file
 from modelyard.steps.load import LoadResult, chosen_records, load
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import Profile, UseCase
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import Profile, UseCase
 from tests.shops import FEATURES, HEADER, csv_of, rows, shops
 
 COUNTS = ("rows_read", "rows_added", "rows_revised", "rows_unchanged", "rows_rejected")
@@ -374,8 +374,8 @@ LOADS = """
 import sys
 from modelyard.steps.load import load
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import Profile, UseCase
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import Profile, UseCase
 from tests.shops import shops
 print("ready", flush=True)
 load(shops(), sys.argv[1], RawStore(make_engine(sys.argv[2])), 0.05)

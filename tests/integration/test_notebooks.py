@@ -10,13 +10,13 @@ import pytest
 from nbclient import NotebookClient
 
 from modelyard.catalog import find_use_case
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import preprocess
-from modelyard.stores.clean import CleanStore
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import Candidate
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import Candidate
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"

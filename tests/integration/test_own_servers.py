@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.errors import BadInput, ServiceUnavailable
-from modelyard.local.postgres import Postgres, PostgresServer
-from modelyard.local.processes import free_ports
-from modelyard.local.progress import Progress
-from modelyard.local.runtime import Holder, Ports, check_same_servers, local_platform, with_logins
-from modelyard.local.services import configured_servers
-from modelyard.local.shared import wait_until
-from modelyard.local.tracking import MlflowProcesses
+from modelyard.embedded.postgres import Postgres, PostgresServer
+from modelyard.embedded.processes import free_ports
+from modelyard.native.progress import Progress
+from modelyard.native.runtime import Holder, Ports, check_same_servers, local_platform, with_logins
+from modelyard.bootstrap import configured_servers
+from modelyard.embedded.shared import wait_until
+from modelyard.embedded.mlflow import MlflowProcesses
 from modelyard.settings import Settings
 
 HEARTBEAT_SECONDS = 60

@@ -12,13 +12,13 @@ from modelyard.authoring.draft import Question
 from modelyard.authoring.new import new, new_of_pictures
 from modelyard.catalog import find_use_case
 from modelyard.contract import TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
 from modelyard.steps.deploy import deploy
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.score import score
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration import test_pictures
 from tests.integration.test_every_kind import loop
 from tests.painted import write_photos

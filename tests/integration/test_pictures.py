@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.errors import BadInput
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.models.inputs import frame_scores
 from modelyard.models.kept_scores import SCORES_FILE
@@ -23,14 +23,14 @@ from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import LoadResult, load
-from modelyard.steps.platform import Platform, connected, in_loaded_profile
+from modelyard.steps.stores import Platform, connected, in_loaded_profile
 from modelyard.steps.preprocess import PreprocessResult, preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.prune import prune
 from modelyard.steps.train import train
 from modelyard.stores.objects import arrays_folder, picture_name
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Profile, UseCase
+from modelyard.use_case import Profile, UseCase
 from tests.painted import BAD, encoded, photo, shuffle_labels, weather, write_photos
 from tests.services.running_api import RunningApi, running_api
 

@@ -15,19 +15,19 @@ from sqlalchemy import Engine, text
 from modelyard.catalog import find_use_case
 from modelyard.contract import Limits
 from modelyard.errors import BadInput, NothingToWorkOn, Refused, ServiceUnavailable, StepFailed
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
 from modelyard.steps.compare import CompareResult, compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import load
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Candidate, Gate, Profile, UseCase
+from modelyard.use_case import Candidate, Gate, Profile, UseCase
 from tests.services.made_models import LOAN_RECORD
 from tests.services.running_api import running_api, wait_until
 

@@ -17,15 +17,15 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Limits
 from modelyard.errors import ContractChanged, NothingToWorkOn, ServiceUnavailable
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.split import parts_of
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import PreprocessResult, preprocess
-from modelyard.stores import raw as raw_module
-from modelyard.stores.clean import CleanStore
+from modelyard.stores.records import raw as raw_module
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import PARTS, Split, UseCase
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import PARTS, Split, UseCase
 from tests.shops import FEATURES, csv_of, rows, shops
 
 PARTITIONS = r"select count(*) from pg_tables where tablename like 'snapshot\_%'"
@@ -354,9 +354,9 @@ def test_a_database_that_is_lost_half_way_is_named(
 PREPROCESSES = """
 import sys
 from modelyard.steps.preprocess import preprocess
-from modelyard.stores.clean import CleanStore
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
-from modelyard.stores.raw import RawStore
+from modelyard.stores.records.raw import RawStore
 from tests.shops import shops
 print("ready", flush=True)
 preprocess(shops(), *(store(make_engine(url)) for store, url in zip((RawStore, CleanStore), sys.argv[1:])))

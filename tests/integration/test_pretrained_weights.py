@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from modelyard.errors import BadInput
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult, train
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 from tests.integration.test_pictures import TODAY, loaded, preprocessed
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, weather, write_photos

@@ -16,14 +16,14 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Interval, Target, TaskKind
 from modelyard.errors import BadInput, NothingToWorkOn
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.load import load
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.score import score
-from modelyard.usecase import UseCase
-from modelyard.usecases.loan_approval import USE_CASE as LOANS
+from modelyard.use_case import UseCase
+from modelyard.use_cases.loan_approval import USE_CASE as LOANS
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 from tests.services.running_api import wait_until
 from tests.services.test_registry import Registered
@@ -253,7 +253,7 @@ def test_the_command_goes_on_after_a_kill(
     use_case: UseCase, empty_postgres: Postgres, tracking_uri: str, raw_engine: Engine, tmp_path: Path
 ) -> None:
     declaration = (
-        "from modelyard.usecases.loan_approval import USE_CASE as LOANS\n"
+        "from modelyard.use_cases.loan_approval import USE_CASE as LOANS\n"
         f"USE_CASE = LOANS.model_copy(update={{'name': '{use_case.name}'}})\n"
     )
     (tmp_path / "declared").mkdir()

@@ -5,10 +5,10 @@ from pathlib import Path
 import mlflow
 
 from modelyard.contract import Feature, FeatureType
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.integration import test_pipeline
 from tests.integration.test_pipeline import ROWS, loop, rows, verdicts, write
 

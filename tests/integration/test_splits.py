@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput, ContractChanged
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models import gate
 from modelyard.models.evidence import Evidence
 from modelyard.models.gate import Weighed
@@ -22,14 +22,14 @@ from modelyard.settings import Settings
 from modelyard.split import Parted
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load
-from modelyard.steps.platform import Platform, connected
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.seen import TestPart
 from modelyard.steps.train import train
 from modelyard.stores.registry import Registry, Version
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import PARTS, Candidate, Gate, RecordKey, Split, UseCase
+from modelyard.use_case import PARTS, Candidate, Gate, RecordKey, Split, UseCase
 
 FEATURES = tuple(f"x{number}" for number in range(5))
 TODAY = date(2026, 11, 20)

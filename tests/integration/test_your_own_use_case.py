@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.local.processes import free_ports
+from modelyard.embedded.processes import free_ports
 from modelyard.settings import child_environment
 from tests.how_to import HOW_TO, blocks
 

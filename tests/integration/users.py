@@ -14,7 +14,7 @@ import psutil
 USE_POSTGRES = """
 import sys
 from pathlib import Path
-from modelyard.local.postgres import embedded_postgres
+from modelyard.embedded.postgres import embedded_postgres
 with embedded_postgres(Path(sys.argv[1])) as postgres:
     print(postgres.admin_url, flush=True)
     sys.stdin.read()
@@ -22,8 +22,8 @@ with embedded_postgres(Path(sys.argv[1])) as postgres:
 USE_MLFLOW = """
 import sys
 from pathlib import Path
-from modelyard.local.postgres import embedded_postgres
-from modelyard.local.tracking import embedded_mlflow
+from modelyard.embedded.postgres import embedded_postgres
+from modelyard.embedded.mlflow import embedded_mlflow
 with embedded_postgres(Path(sys.argv[1])) as postgres, embedded_mlflow(Path(sys.argv[1]), postgres) as uri:
     print(uri, flush=True)
     sys.stdin.read()

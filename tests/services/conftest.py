@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from modelyard.contract import Contract
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
 from tests.services.own_postgres import OwnPostgres

@@ -7,7 +7,7 @@ from pathlib import Path
 from modelyard.settings import read_settings
 from services.api.__main__ import serve
 from services.api.app import create_app
-from services.api.door import Door
+from services.api.http.gateway import Door
 from services.api.logs import log_as
 from tests.services.folder_source import FolderSource
 

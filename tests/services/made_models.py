@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from modelyard.contract import Contract, Feature, FeatureType, Limits, Record, Seen, Target, TaskKind
 from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel
-from modelyard.usecases.loan_approval import USE_CASE as LOAN_APPROVAL
+from modelyard.use_cases.loan_approval import USE_CASE as LOAN_APPROVAL
 from tests.services.folder_source import FolderSource
 
 LOAN_RECORD: dict[str, Any] = {

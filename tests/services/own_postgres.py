@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy import text
 
-from modelyard.local.postgres import Postgres, embedded_postgres
+from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.stores.database import make_engine
 from modelyard.stores.processes import ApiProcesses
 

@@ -9,8 +9,8 @@ import pytest
 from modelyard.contract import Answer, Arrays, Contract
 from modelyard.models.compiled import CompiledModel, Scores
 from services.api.errors import NoAnswer
-from services.api.questions import Question
-from services.api.serving import ServedVersion
+from services.api.inputs.kinds import Question
+from services.api.models.served import ServedVersion
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 
 

@@ -15,8 +15,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
-from services.api.questions import make_reader
-from services.api.schemas import answer_schema, record_schema
+from services.api.inputs.kinds import make_reader
+from services.api.http.schemas import answer_schema, record_schema
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put
 from tests.services.running_api import RunningApi

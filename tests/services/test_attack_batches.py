@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.attacks import BAD_BATCHES, BAD_RECORDS, BATCH_BYTES, MEGABYTE, Watch, bad_batch, bad_record, fill
 from modelyard.pictures import from_base64, to_base64
-from services.api.records import MOST_PROBLEMS
+from services.api.inputs.table import MOST_PROBLEMS
 from tests.painted import encoded, photo, pixels, weather
 from tests.services.conftest import Case
 from tests.services.made_models import LOAN_RECORD, put

@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from benchmarks.attacks import MEGABYTE, Watch, ask, connections, head
-from modelyard.local.postgres import Postgres
-from services.api.bodies import GRACE_SECONDS
-from services.api.connections import LONGEST_HEAD_BYTES, MOST_HEADERS, MOST_IDLE
+from modelyard.embedded.postgres import Postgres
+from services.api.limits.bodies import GRACE_SECONDS
+from services.api.limits.connections import LONGEST_HEAD_BYTES, MOST_HEADERS, MOST_IDLE
 from tests.services.conftest import Case, StartApi
 from tests.services.made_models import LOAN_RECORD
 from tests.services.running_api import peak_memory_mb, wait_until

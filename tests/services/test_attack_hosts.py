@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import child_environment
 from tests.rebinding import FOREIGN, ask, open_websocket
 from tests.services.browsers import running_frontend

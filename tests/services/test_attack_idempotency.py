@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, text
 
-from services.api.spool import MEGABYTE, adopt
+from services.api.log.spool import MEGABYTE, adopt
 from tests.services.conftest import StartApi
 from tests.services.made_models import LOAN_RECORD
 from tests.services.own_postgres import OwnPostgres

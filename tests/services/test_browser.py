@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.pictures import to_base64
 from tests.services.browsers import headless_browser, needs_browser, running_frontend
 from tests.services.folder_source import FolderSource

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.local.postgres import Postgres
-from services.api.rows import Kept
+from modelyard.embedded.postgres import Postgres
+from services.api.log.rows import Kept
 from services.api.service import PROBE_SECONDS
-from services.api.spool import MEGABYTE, Spool
+from services.api.log.spool import MEGABYTE, Spool
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.load import Load, loaded

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
 from services.frontend import said
 from services.frontend.answers import interval, probability_picture, reliability_picture

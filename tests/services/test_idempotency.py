@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from services.api.idempotency import LONGEST_REMEMBERED
+from services.api.log.idempotency import LONGEST_REMEMBERED
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put

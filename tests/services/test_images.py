@@ -17,11 +17,11 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Contract, Seen
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.pictures import read_picture, to_base64
 from services.api.errors import UnusableRequest
-from services.api.images import PictureReader
+from services.api.inputs.image import PictureReader
 from tests.painted import BAD, CONVERTED, SHAPE, encoded, photo, pixels, weather
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, RowMapping, text
 from sqlalchemy.exc import ProgrammingError
 
 from modelyard.contract import TaskKind
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.stores.database import make_engine
 from tests.services.folder_source import FolderSource

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.settings import child_environment
 from modelyard.stores.processes import ApiProcesses
 from tests.services.browsers import running_frontend

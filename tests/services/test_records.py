@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, TaskKind
 from services.api.errors import Problem, UnusableRequest
-from services.api.records import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
-from services.api.schemas import record_schema
+from services.api.inputs.table import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
+from services.api.http.schemas import record_schema
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract
 
 LOAN = RecordReader(loan_contract())

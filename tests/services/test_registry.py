@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Contract
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from tests.services.frugal_api import ABSENT
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package

@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import Engine, RowMapping, text
 
 from modelyard.contract import Feature, FeatureType, Limits
-from modelyard.local.postgres import Postgres
+from modelyard.embedded.postgres import Postgres
 from modelyard.models.compiled import CompiledModel
 from modelyard.pictures import to_base64
 from modelyard.stores.database import make_engine
-from services.api.shadow import BUSY_REQUESTS, MOST_WAITING
+from services.api.models.shadow import BUSY_REQUESTS, MOST_WAITING
 from tests.painted import pixels, weather
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import HELD, FolderSource

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from services.api.rows import Claim, Kept, Row
-from services.api.spool import MEGABYTE, Spool, SpoolTaken, adopt
+from services.api.log.rows import Claim, Kept, Row
+from services.api.log.spool import MEGABYTE, Spool, SpoolTaken, adopt
 
 REPOSITORY = Path(__file__).parents[2]
 LIMIT = MEGABYTE

@@ -9,7 +9,7 @@ from minio import Minio
 from minio.error import S3Error
 from urllib3 import PoolManager
 
-from modelyard.compose.make_secrets import files_by_service
+from modelyard.admin.make_secrets import files_by_service
 from modelyard.logins import KNOWN_SECRETS
 from modelyard.settings import SECRETS_FOLDER, Logins
 from tests.stack.platform_in_containers import Stack

@@ -29,7 +29,7 @@ def own_use_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a use case that no test before has trained."""
     folder = tmp_path_factory.mktemp("use-cases")
     folder.chmod(0o755)
-    text = (REPOSITORY / "src/modelyard/usecases/loan_approval.py").read_text(encoding="utf-8")
+    text = (REPOSITORY / "src/modelyard/use_cases/loan_approval.py").read_text(encoding="utf-8")
     own = text.replace('name="loan_approval",\n    title', f'name="{OWN}",\n    title')
     (folder / f"{OWN}.py").write_text(own, encoding="utf-8")
     return folder

@@ -5,7 +5,7 @@ from io import BytesIO
 from modelyard.sources.asked import AskedRecords
 from modelyard.sources.csv_file import carried_columns
 from modelyard.sources.files import Content
-from modelyard.usecase import Split
+from modelyard.use_case import Split
 from tests.shops import shops
 
 SPLIT = Split(by="chain", time="seen_on", validation="1d", test="1d", aliases={"chain": ("Chain!",)})

@@ -8,7 +8,7 @@ from modelyard.contract import Contract, Feature, FeatureType, Label, Target, Ta
 from modelyard.models.compile import Agreement
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.gate import Judgement, judge
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 AGREES = Agreement(records=1, largest_difference=0, other_decisions=0)
 PHOTO = Feature(name="photo", type=FeatureType.IMAGE, shape=(8, 8, 3))

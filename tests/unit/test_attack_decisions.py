@@ -16,7 +16,7 @@ from modelyard.models.findings import lines
 from modelyard.models.gate import Judgement, judge, objections_to_data
 from modelyard.models.metrics import choose_threshold
 from modelyard.objective import Cost, Objective
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 AGREES = Agreement(records=1, largest_difference=0, other_decisions=0)
 SIZE = Feature(name="size", type=FeatureType.NUMBER)

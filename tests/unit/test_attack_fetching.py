@@ -12,7 +12,7 @@ from modelyard.errors import ServiceUnavailable, StepFailed
 from modelyard.stores import fetching
 from modelyard.stores.fetching import Fetching, NotFetched
 from modelyard.stores.registry import Registry
-from services.api.takes import Takes
+from services.api.models.takes import Takes
 
 MEGABYTE = 2**20
 
@@ -84,7 +84,7 @@ def test_an_answer_without_end_is_no_answer() -> None:
 
 def test_what_cannot_be_taken_rests_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("services.api.takes.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("services.api.models.takes.time.monotonic", lambda: now[0])
     tried: list[float] = []
     done = threading.Semaphore(0)
 

@@ -17,7 +17,7 @@ from modelyard.sources.granted import FOLDER, granted
 from modelyard.sources.reach import Reach
 from modelyard.sources.web import is_public
 from modelyard.steps.load import sources_of_runs
-from modelyard.usecases.iris import USE_CASE as IRIS
+from modelyard.use_cases.iris import USE_CASE as IRIS
 from tests.shops import shops
 from tests.web_server import TEXT, Server, serving
 

@@ -16,7 +16,7 @@ from modelyard.authoring.splits import has_copies
 from modelyard.catalog import find_use_case
 from modelyard.sources import csv_file
 from modelyard.split import numbered
-from modelyard.usecase import Split, UseCase
+from modelyard.use_case import Split, UseCase
 
 Row = dict[str, object]
 Coded = list[NDArray[np.intp]]

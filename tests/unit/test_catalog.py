@@ -14,7 +14,7 @@ from modelyard.errors import BadInput, UnknownUseCase
 
 OWN = """
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 USE_CASE = UseCase(
     name="{name}",

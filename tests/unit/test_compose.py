@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from modelyard.compose.airflow import initialize
-from modelyard.compose.make_secrets import make_secrets
-from modelyard.compose.storage import mirror_use_cases
+from modelyard.admin.airflow import initialize
+from modelyard.admin.make_secrets import make_secrets
+from modelyard.admin.storage import mirror_use_cases
 from modelyard.errors import BadInput
 from modelyard.settings import Administration, DatabasePasswords, Logins, Settings, step_environment
 from modelyard.variables import variable_of

@@ -18,7 +18,7 @@ from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
 from modelyard.split import parts_of
 from modelyard.steps.compare import best_of
-from modelyard.usecase import PARTS
+from modelyard.use_case import PARTS
 
 USE_CASE = find_use_case("credit_risk")
 CONTRACT = USE_CASE.contract()

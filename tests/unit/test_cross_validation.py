@@ -7,7 +7,7 @@ import pytest
 from modelyard.contract import TaskKind
 from modelyard.models import cross_validation
 from modelyard.models.cross_validation import FOLDS, Dependence, choose_folds, hold_out
-from modelyard.usecase import Split
+from modelyard.use_case import Split
 from tests.unit.test_fit import records, use_case
 
 

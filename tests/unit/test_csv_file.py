@@ -16,7 +16,7 @@ from modelyard.records import Rejection
 from modelyard.sources import csv_file
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import Content
-from modelyard.usecase import RecordKey, UseCase
+from modelyard.use_case import RecordKey, UseCase
 from tests.shops import HEADER, csv_of, rows, shops
 
 Row = tuple[int, list[str | None]]

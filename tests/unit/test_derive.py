@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from modelyard.contract import Derived, Feature, FeatureType, Target, TaskKind, Term
 from modelyard.models.derive import derived_features
 from modelyard.models.fit import Fitted, compiled_scores, fit
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 FEATURES = (
     Feature(name="income", type=FeatureType.NUMBER, nullable=True),

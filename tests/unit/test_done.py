@@ -1,4 +1,4 @@
-from modelyard.local.done import DoneStep
+from modelyard.demo.step_report import DoneStep
 from modelyard.steps.load import LoadResult
 
 LOADED = LoadResult(

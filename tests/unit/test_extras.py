@@ -44,7 +44,7 @@ def test_only_training_of_pictures_loads_tensorflow() -> None:
         "modelyard.steps.shards",
         "modelyard.steps.train",
         "services.api.app",
-        "services.api.images",
+        "services.api.inputs.image",
     ]
     read_catalog()
     check = f"import sys, {', '.join(modules)}; print([m for m in {LIBRARIES!r} if m in sys.modules])"

@@ -12,7 +12,7 @@ from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
 from modelyard.models.metrics import choose_threshold
 from modelyard.models.plots import IMPORTANCE_RECORDS, importance_plot
 from modelyard.models.tabular import MOST_CATEGORIES
-from modelyard.usecase import Candidate, Split, UseCase
+from modelyard.use_case import Candidate, Split, UseCase
 
 LINEAR = {
     TaskKind.BINARY: "sklearn.linear_model.LogisticRegression",

@@ -11,7 +11,7 @@ from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.models.compile import Agreement
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.gate import Judgement, judge, objections_to_data, refuse
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 RECORDS = 1000
 GOOD = Agreement(records=RECORDS, largest_difference=1e-7, other_decisions=0)

@@ -4,7 +4,7 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-from modelyard.local.runtime import Ports, overview, services_of
+from modelyard.native.runtime import Ports, overview, services_of
 from modelyard.settings import Settings
 
 TRAININGS = "/#/experiments?workflowType=machine_learning"

@@ -24,7 +24,7 @@ from modelyard.models.kept_scores import SCORES_FILE, scores_of
 from modelyard.models.metrics import choose_threshold
 from modelyard.models.networks import Part, network_scores
 from modelyard.stores.registry import _without_optimizer
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 from tests.own_network import flat
 from tests.painted import CLASSES, SHAPE, pixels, weather
 

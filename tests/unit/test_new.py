@@ -21,7 +21,7 @@ from modelyard.settings import Settings
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened
 from modelyard.sources.records import read_records
-from modelyard.usecase import Gate, UseCase
+from modelyard.use_case import Gate, UseCase
 from tests.strange_tables import CHURN, FLATS, FLOWERS, Strange
 
 BAD_SHARE = 0.05
@@ -205,7 +205,7 @@ def test_a_declaration_imports_what_it_names(here: Path) -> None:
     declared(table(here / "table.csv", "x,z,y", lambda n: f"{n % 7},{'ab'[n % 5 % 2]},{n % 2}", 1000), "y")
     text = Path("use_cases/mine.py").read_text(encoding="utf-8")
     assert "from modelyard.contract import Feature, FeatureType, Limits, Target, TaskKind\n" in text
-    assert "from modelyard.usecase import Candidate, UseCase\n" in text
+    assert "from modelyard.use_case import Candidate, UseCase\n" in text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from modelyard.contract import TaskKind
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.sources.picture_folder import PictureFolder, read_pictures
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.painted import CLASSES, photo, write_photos
 
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from modelyard.errors import BadInput
 from modelyard.records import Records
 from modelyard.sources.picture_folder import PictureFolder, part_of, read_pictures
-from modelyard.usecase import Split, UseCase
+from modelyard.use_case import Split, UseCase
 from tests.painted import BAD, CONVERTED, encoded, photo, weather, write_photos
 
 

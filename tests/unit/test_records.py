@@ -11,7 +11,7 @@ from modelyard.sources import csv_file
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import Content
 from modelyard.sources.records import content_keys, read_records
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 from tests.shops import FEATURES, HEADER, csv_of, rows, shops
 
 GOOD = "a,1,2,0,bakery,good"

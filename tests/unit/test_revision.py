@@ -16,7 +16,7 @@ from modelyard.catalog import find_use_case
 from modelyard.steps import outside_code as outside_code_module
 from modelyard.steps.outside_code import imported_by, outside_code, versions_of
 from modelyard.steps.revision import CODE, PICTURE_CODE, code_fingerprint
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 # Shows a model or names what is wrong, and has no part in how it comes out; or is the declaration itself.
 OTHER = {"errors.py", "models/kept_scores.py", "models/plots.py", "usecase.py"}

@@ -7,7 +7,7 @@ import pytest
 
 from modelyard.errors import ContractChanged
 from modelyard.steps.sides import parts_of_records, sides_of
-from modelyard.usecase import Split, UseCase
+from modelyard.use_case import Split, UseCase
 from tests.painted import weather
 
 BY_PATIENT = Split(by="patient", path="(?P<patient>P[0-9]+)")

@@ -7,7 +7,7 @@ from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.models.evidence import Answers, Evidence
 from modelyard.models.guards import MOST_SLICES, guard
 from modelyard.models.slices import slice_values
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 CONTRACT = Contract(
     use_case="any",

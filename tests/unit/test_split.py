@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from modelyard.split import NO_PART, Times, borders_of, clusters_of, folds_of, parts_in_time, parts_of, spread_evenly
-from modelyard.usecase import Split
+from modelyard.use_case import Split
 
 
 def test_known_keys_are_in_known_parts() -> None:

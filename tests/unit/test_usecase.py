@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from modelyard.catalog import find_use_case, read_catalog
 from modelyard.errors import BadInput
 from modelyard.objective import Cost
-from modelyard.usecase import Candidate, Profile, Split, UseCase
+from modelyard.use_case import Candidate, Profile, Split, UseCase
 
 
 def test_no_code_knows_a_use_case_by_its_name() -> None:

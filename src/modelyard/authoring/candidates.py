@@ -1,7 +1,7 @@
 """Which models are worth a try, by the kind of task and the number of records."""
 
 from modelyard.contract import TaskKind
-from modelyard.usecase import Candidate
+from modelyard.use_case import Candidate
 
 # From so many records on, forests take long and compile to files of hundreds of megabytes.
 MANY_RECORDS = 20_000

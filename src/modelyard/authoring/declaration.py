@@ -14,7 +14,7 @@ from modelyard.authoring.few_records import FEW_SPLIT
 from modelyard.authoring.names import title_and_unit
 from modelyard.authoring.pictures import PictureDraft
 from modelyard.contract import Feature, FeatureType, Label
-from modelyard.usecase import PARTS, Candidate, Split
+from modelyard.use_case import PARTS, Candidate, Split
 
 LINE_LENGTH = 120
 INDENT = "    "
@@ -23,7 +23,7 @@ LONGEST_COMMENT = 3
 # What a declaration may name, also in its comments, by where it is found.
 NAMES = {
     "modelyard.contract": ("Feature", "FeatureType", "Limits", "Target", "TaskKind"),
-    "modelyard.usecase": ("Candidate", "RecordKey", "Split", "UseCase"),
+    "modelyard.use_case": ("Candidate", "RecordKey", "Split", "UseCase"),
 }
 
 

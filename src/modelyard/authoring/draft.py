@@ -15,7 +15,7 @@ from modelyard.authoring.target import FEWEST_OF_A_CLASS, Goal, are_few_fraction
 from modelyard.contract import FeatureType, TaskKind
 from modelyard.errors import BadInput
 from modelyard.sources.csv_file import spelled
-from modelyard.usecase import Candidate, Gate, Split
+from modelyard.use_case import Candidate, Gate, Split
 
 # With fewer, a model cannot be judged.
 FEWEST_RECORDS = 100

@@ -1,6 +1,6 @@
 """What is different where records are few: more are for the test."""
 
-from modelyard.usecase import Split
+from modelyard.use_case import Split
 
 # With fewer records, the usual share of them is too small a test for the gate.
 FEW_RECORDS = 640

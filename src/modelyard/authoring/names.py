@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 from modelyard.contract import LONGEST_NAME
-from modelyard.usecase import RESERVED_COLUMNS
+from modelyard.use_case import RESERVED_COLUMNS
 
 # Letters that do not come apart into a plain one and a mark.
 PLAIN = str.maketrans(

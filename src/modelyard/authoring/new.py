@@ -18,7 +18,7 @@ from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.sources.files import content_hash
 from modelyard.sources.locate import resolve
-from modelyard.usecase import RESERVED_NAMES
+from modelyard.use_case import RESERVED_NAMES
 
 # Where use cases are looked for when no setting names a folder.
 USUAL_FOLDER = Path("use_cases")

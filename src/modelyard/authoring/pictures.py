@@ -14,7 +14,7 @@ from modelyard.errors import BadInput
 from modelyard.pictures import UnusablePicture, read_picture
 from modelyard.sources.local_files import Entry
 from modelyard.sources.picture_folder import PictureFolder, part_of
-from modelyard.usecase import Candidate, Split
+from modelyard.use_case import Candidate, Split
 
 # So many pictures are opened to see what they are like.
 OPENED = 100

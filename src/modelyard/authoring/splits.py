@@ -20,7 +20,7 @@ from modelyard.authoring.features import ID_NAME, Proposal
 from modelyard.authoring.target import Goal
 from modelyard.sources.values import far_ahead, times
 from modelyard.split import borders_of, numbered, parts_in_time
-from modelyard.usecase import PARTS, Split
+from modelyard.use_case import PARTS, Split
 
 # Names of those who have many records.
 OWNER_NAME = re.compile(

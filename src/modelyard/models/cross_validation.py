@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from modelyard.contract import Contract
 from modelyard.models.metrics import truth
 from modelyard.split import Times, clusters_of, folds_of
-from modelyard.usecase import Split
+from modelyard.use_case import Split
 
 FOLDS = 5
 # From so many records of the training and the validation part on, one held-out part says as much as five folds.

@@ -25,7 +25,7 @@ from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.seen import describe, record_of
 from modelyard.models.tabular import fitted_scores, make_dummy, make_pipeline, with_calibration
 from modelyard.objective import Objective
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 # Enough to tell two models apart, few enough to read.
 EXAMPLE_RECORDS = 5

@@ -25,7 +25,7 @@ from modelyard.models.plots import learning_curves, plots
 from modelyard.models.reliability import with_reliability
 from modelyard.models.seen import numbers_seen
 from modelyard.pictures import to_base64
-from modelyard.usecase import PARTS, Candidate, UseCase
+from modelyard.use_case import PARTS, Candidate, UseCase
 
 # Enough to tell two models apart, few enough to travel.
 EXAMPLE_PICTURES = 3

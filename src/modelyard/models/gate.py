@@ -16,7 +16,7 @@ from modelyard.models.measures import Predictions, improvement, measure
 from modelyard.models.metrics import evaluate
 from modelyard.models.significance import Measured, lower_bound, lower_bound_beside_chance
 from modelyard.objective import LOSSES, error_left
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 
 class Comparison(Frozen):

@@ -15,7 +15,7 @@ from modelyard.models.evidence import Evidence, Pair, beside
 from modelyard.models.measures import Predictions, improvement, measure
 from modelyard.models.significance import Measured, interval, upper_bound
 from modelyard.objective import DECISIONS, LOSSES, error_left
-from modelyard.usecase import Gate
+from modelyard.use_case import Gate
 
 PRODUCTION, BEST, DUMMY = "the model in production", "the best version ever promoted", "a dummy"
 # Where a slice has no or few records of a class, these say nothing.

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from modelyard.contract import Contract, Frozen, Pixels
 from modelyard.errors import BadInput, StepFailed
 from modelyard.models.inputs import PixelSource
-from modelyard.usecase import Candidate
+from modelyard.use_case import Candidate
 
 # What is read at a time where nothing is learnt.
 PREDICTED_AT_A_TIME = 64

@@ -20,7 +20,7 @@ from modelyard.errors import BadInput, StepFailed
 from modelyard.models.calibration import Calibrated
 from modelyard.models.derive import derived_features
 from modelyard.objective import MEDIAN, QUANTILE_METRICS, Objective
-from modelyard.usecase import Candidate
+from modelyard.use_case import Candidate
 
 FINAL_STEP = "model"
 # A model gets so many inputs of one category at most: each is a column of the whole training part.

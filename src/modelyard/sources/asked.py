@@ -11,7 +11,7 @@ from modelyard.frames import frame_of, schema_of, violations
 from modelyard.sources.csv_file import Cells, CsvFile
 from modelyard.sources.files import Content
 from modelyard.sources.values import Values, reading_of
-from modelyard.usecase import RecordKey
+from modelyard.use_case import RecordKey
 
 # By a record's position.
 Problems = dict[int, str]

@@ -19,7 +19,7 @@ from modelyard.errors import BadInput
 from modelyard.records import Rejection
 from modelyard.sources.csv_lines import CsvLines, Record, shown, unfit
 from modelyard.sources.files import Content
-from modelyard.usecase import RecordKey, UseCase
+from modelyard.use_case import RecordKey, UseCase
 
 Field = RecordKey | Feature | Target
 

@@ -23,7 +23,7 @@ from modelyard.sources.local_files import HIDDEN, Entry, list_files
 from modelyard.sources.places import Place
 from modelyard.sources.reach import ANYWHERE, Reach
 from modelyard.sources.values import FAR_AHEAD, far_ahead
-from modelyard.usecase import UseCase, moment
+from modelyard.use_case import UseCase, moment
 
 # Files that are read at the same time, and in a row.
 READERS = 4

@@ -13,7 +13,7 @@ from modelyard.frames import MISSING, Violation, frame_of, schema_of, violations
 from modelyard.records import Records, Rejection
 from modelyard.sources.csv_file import Cells, CsvFile
 from modelyard.sources.values import FAR_AHEAD, TEXTS, TIMES, Reading, Values, far_ahead, reading_of
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 # A key is part of an index, and an entry of an index has its limits.
 LONGEST_KEY_BYTES = 2_000

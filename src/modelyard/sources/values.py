@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from modelyard.contract import Feature, FeatureType, Target
-from modelyard.usecase import moment
+from modelyard.use_case import moment
 
 # What stands for a missing number or boolean in files that other programs wrote. In a category these may be values.
 NO_VALUE = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "?", "-")

@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 from modelyard.contract import Frozen
 from modelyard.errors import Refused
 from modelyard.objective import error_left
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.train import TrainResult
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG, SPLIT_TAG
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 LOGGER = logging.getLogger(__name__)
 

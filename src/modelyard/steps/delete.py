@@ -5,7 +5,7 @@ import shutil
 from modelyard.catalog import Catalog
 from modelyard.contract import Frozen
 from modelyard.errors import UnknownUseCase
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.deletion import data_names, delete_data, delete_rows
 from modelyard.stores.objects import ObjectStore
 

@@ -5,11 +5,11 @@ import time
 
 from modelyard.contract import Frozen
 from modelyard.errors import NothingToWorkOn, StepFailed
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.promote import rollback
 from modelyard.stores.processes import ApiProcess
 from modelyard.stores.registry import PRODUCTION
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 LOGGER = logging.getLogger(__name__)
 ASK_EVERY_SECONDS = 0.5

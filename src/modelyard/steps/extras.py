@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution, requires
 from packaging.requirements import Requirement
 
 from modelyard.errors import BadInput
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 PACKAGE = "modelyard"
 

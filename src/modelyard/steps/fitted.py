@@ -15,7 +15,7 @@ import numpy as np
 from modelyard.contract import Contract
 from modelyard.errors import UnusableModel
 from modelyard.models.apart import Limits, run_apart
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.registry import TRUSTED_TYPES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from modelyard.errors import UnusableModel
 from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.models.proof import load_checked
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 
 
 def load_compiled(platform: Platform, use_case: str, version: int) -> CompiledModel:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from modelyard.contract import Frozen
 from modelyard.errors import NothingToWorkOn
-from modelyard.stores.clean import CleanStore, Snapshot
+from modelyard.stores.records.clean import CleanStore, Snapshot
 from modelyard.stores.objects import ObjectStore, required
-from modelyard.stores.raw import RawStore
-from modelyard.usecase import UseCase
+from modelyard.stores.records.raw import RawStore
+from modelyard.use_case import UseCase
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelyard.steps.sides import Sides
-    from modelyard.stores.raw import Latest
+    from modelyard.stores.records.raw import Latest
 
 LOGGER = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.objective import Objective
 from modelyard.steps.compare import CompareResult
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.reference import Reference, find_reference
 from modelyard.stores.looks import Look
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
-from modelyard.usecase import Gate, UseCase
+from modelyard.use_case import Gate, UseCase
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,11 +1,11 @@
 """Removes versions, snapshots and predictions that are older than what the settings say to keep."""
 
 from modelyard.contract import Frozen
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.reference import find_reference
 from modelyard.stores.objects import arrays_folder
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 
 class PruneResult(Frozen):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contract import Contract
 from modelyard.errors import StepFailed
-from modelyard.steps.platform import Platform
-from modelyard.usecase import UseCase
+from modelyard.steps.stores import Platform
+from modelyard.use_case import UseCase
 
 if TYPE_CHECKING:
     from modelyard.models.compiled import CompiledModel

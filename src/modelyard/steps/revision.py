@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from modelyard.steps.extras import PACKAGE, distributions_of
 from modelyard.steps.outside_code import imported_by, outside_code, versions_of
-from modelyard.usecase import Candidate, UseCase
+from modelyard.use_case import Candidate, UseCase
 
 # What a model depends on beside its data and parameters.
 CODE = (

@@ -25,10 +25,10 @@ from modelyard.sources.csv_file import carried_columns
 from modelyard.sources.files import Content, opened
 from modelyard.sources.table import streamed, table_of
 from modelyard.steps.models import load_compiled
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.stores.registry import PRODUCTION
 from modelyard.stores.scores import INTERVAL_COLUMNS, Log, Run, Scores, ScoresFile, ScoresTable, write_table
-from modelyard.usecase import RESERVED_COLUMNS, RecordKey, UseCase
+from modelyard.use_case import RESERVED_COLUMNS, RecordKey, UseCase
 
 # What predictions of a scoring are in `predictions`, beside those of the API.
 ROLE = "score"

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from modelyard.errors import NothingToWorkOn
 from modelyard.split import Parted, clusters_of, numbered
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.sides import columns_of_split, groups_of, times_of
-from modelyard.stores.clean import Snapshot
+from modelyard.stores.records.clean import Snapshot
 from modelyard.stores.registry import PROFILE_TAG, SPLIT_TAG, Version
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 
 class TestPart:

@@ -11,7 +11,7 @@ import numpy as np
 from modelyard.contract import Pixels
 from modelyard.pictures import read_picture
 from modelyard.stores.objects import ROW, ObjectStore, arrays_folder, picture_name
-from modelyard.usecase import UseCase
+from modelyard.use_case import UseCase
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,9 +16,9 @@ from modelyard.sources.picture_folder import part_of
 from modelyard.sources.records import content_keys
 from modelyard.sources.values import times
 from modelyard.split import Borders, Times, borders_of, parts_in_time, parts_of
-from modelyard.stores import tables
-from modelyard.stores.clean import CleanStore
-from modelyard.usecase import UseCase
+from modelyard.stores.records import tables
+from modelyard.stores.records.clean import CleanStore
+from modelyard.use_case import UseCase
 
 LOGGER = logging.getLogger(__name__)
 

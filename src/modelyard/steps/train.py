@@ -10,10 +10,10 @@ from modelyard.contract import Contract, Frozen, Target
 from modelyard.errors import BadInput
 from modelyard.split import Borders
 from modelyard.steps.extras import check_extra
-from modelyard.steps.platform import Platform
+from modelyard.steps.stores import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
 from modelyard.steps.weights import Weights, on_this_machine, pretrained_weights
-from modelyard.usecase import PARTS, Candidate, UseCase
+from modelyard.use_case import PARTS, Candidate, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd

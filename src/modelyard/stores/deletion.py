@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Engine
 
-from modelyard.stores import tables
+from modelyard.stores.records import tables
 from modelyard.stores.database import quoted, statement, transaction
 
 

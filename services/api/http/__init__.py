@@ -1,0 +1,1 @@
+"""What comes over HTTP: the gateway, the routes, and their documentation."""

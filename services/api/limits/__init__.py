@@ -1,0 +1,1 @@
+"""What keeps one client, or many, from taking all of the memory and time."""

@@ -1,0 +1,1 @@
+"""The versions that answer: fetched, verified, served, and shadowed."""

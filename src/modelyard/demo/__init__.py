@@ -1,0 +1,1 @@
+"""The whole loop once, for people to see."""

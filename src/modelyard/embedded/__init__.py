@@ -1,0 +1,1 @@
+"""Servers that come with Python packages, for one home."""

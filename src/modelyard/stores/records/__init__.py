@@ -1,0 +1,1 @@
+"""Where records are kept: as they came in, and as models are trained on them."""
