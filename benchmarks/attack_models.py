@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from modelyard.errors import UnusableModel
-from modelyard.models.compiled import MODEL_FILE
-from modelyard.models.proof import load_checked
+from modelyard.models.onnx.compiled import MODEL_FILE
+from modelyard.models.onnx.verification import load_checked
 from tests.services.made_attacks import MANY_ROUNDS, add_nodes, endless_loop, large_array, make_endless
 from tests.services.made_models import LOAN_RECORD, loan_contract, slow_detour, write_package
 

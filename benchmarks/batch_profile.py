@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.serve import BATCH_ROWS, Inputs, Numbers, make_inputs
 from modelyard.embedded.postgres import Postgres, embedded_postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from services.api.models.answers import make_all
 from services.api.log.database import connection_arguments
 from services.api.log.prediction_log import TABLE

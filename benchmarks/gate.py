@@ -26,10 +26,10 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.evidence import Answers, Evidence
-from modelyard.models.gate import Weighed, objections_to_data, weigh
-from modelyard.models.guards import guard
-from modelyard.models.metrics import choose_threshold
+from modelyard.models.evaluation.evidence import Answers, Evidence
+from modelyard.models.evaluation.gate import Weighed, objections_to_data, weigh
+from modelyard.models.evaluation.guards import guard
+from modelyard.models.evaluation.metrics import choose_threshold
 from modelyard.objective import Objective
 from modelyard.stores.looks import doubling_of
 from modelyard.use_case import Gate

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.models.fit import fit
-from modelyard.models.metrics import evaluate, truth
-from modelyard.models.tabular import fitted_scores
+from modelyard.models.evaluation.metrics import evaluate, truth
+from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.split import borders_of, parts_in_time, parts_of
 from modelyard.use_case import PARTS, Candidate, RecordKey, Split, UseCase
 

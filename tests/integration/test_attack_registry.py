@@ -17,7 +17,7 @@ import requests
 from modelyard.catalog import find_use_case
 from modelyard.errors import NothingToWorkOn, StepFailed
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import PACKAGE_FILES
+from modelyard.models.onnx.compiled import PACKAGE_FILES
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy

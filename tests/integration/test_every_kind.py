@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 from modelyard.catalog import find_use_case
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.tabular import fitted_scores
+from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.settings import Settings, child_environment
 from modelyard.sources.locate import resolve
 from modelyard.steps.compare import compare

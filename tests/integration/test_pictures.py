@@ -16,9 +16,9 @@ from sqlalchemy import Engine, text
 
 from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.models.inputs import frame_scores
-from modelyard.models.kept_scores import SCORES_FILE
+from modelyard.models.images.test_scores import SCORES_FILE
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy

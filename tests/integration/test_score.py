@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from modelyard.contract import Interval, Target, TaskKind
 from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.load import load
 from modelyard.steps.stores import Platform, connected

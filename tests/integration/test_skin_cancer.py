@@ -17,7 +17,7 @@ import pytest
 from data.make_skin_cancer import lesion_picture
 from modelyard.catalog import find_use_case
 from modelyard.contract import Pixels
-from modelyard.models.fit_pictures import fit_pictures
+from modelyard.models.images.fit import fit_pictures
 from modelyard.settings import child_environment
 
 REPOSITORY = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from sqlalchemy import text
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
 from modelyard.errors import BadInput, ContractChanged
 from modelyard.embedded.postgres import Postgres
-from modelyard.models import gate
-from modelyard.models.evidence import Evidence
-from modelyard.models.gate import Weighed
+from modelyard.models.evaluation import gate
+from modelyard.models.evaluation.evidence import Evidence
+from modelyard.models.evaluation.gate import Weighed
 from modelyard.settings import Settings
 from modelyard.split import Parted
 from modelyard.steps.compare import compare

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from modelyard.contract import Contract, Feature, FeatureType, Limits, Record, Seen, Target, TaskKind
-from modelyard.models.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel
+from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel
 from modelyard.use_cases.loan_approval import USE_CASE as LOAN_APPROVAL
 from tests.services.folder_source import FolderSource
 

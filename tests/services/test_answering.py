@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from modelyard.contract import Answer, Arrays, Contract
-from modelyard.models.compiled import CompiledModel, Scores
+from modelyard.models.onnx.compiled import CompiledModel, Scores
 from services.api.errors import NoAnswer
 from services.api.inputs.kinds import Question
 from services.api.models.served import ServedVersion

@@ -6,8 +6,8 @@ import time
 import psutil
 import pytest
 
-from modelyard.models.compiled import EXAMPLE_FILE, MODEL_FILE
-from modelyard.models.proof import PROCESSOR_SECONDS
+from modelyard.models.onnx.compiled import EXAMPLE_FILE, MODEL_FILE
+from modelyard.models.onnx.verification import PROCESSOR_SECONDS
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_attacks import MANY_ROUNDS, make_endless

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import TaskKind
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from tests.services.conftest import Case, StartApi
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put
 from tests.services.own_postgres import OwnPostgres

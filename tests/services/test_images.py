@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Contract, Seen
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.pictures import read_picture, to_base64
 from services.api.errors import UnusableRequest
 from services.api.inputs.image import PictureReader

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from modelyard.contract import TaskKind
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.stores.database import make_engine
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract, put

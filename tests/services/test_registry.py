@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.contract import Contract
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from tests.services.frugal_api import ABSENT
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 from tests.services.running_api import RunningApi, free_port, running_api, wait_until

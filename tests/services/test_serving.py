@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Interval, Target, TaskKind
-from modelyard.models.compiled import MODEL_FILE
+from modelyard.models.onnx.compiled import MODEL_FILE
 from tests.services.conftest import Case, StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put

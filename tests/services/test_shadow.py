@@ -15,7 +15,7 @@ from sqlalchemy import Engine, RowMapping, text
 
 from modelyard.contract import Feature, FeatureType, Limits
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.pictures import to_base64
 from modelyard.stores.database import make_engine
 from services.api.models.shadow import BUSY_REQUESTS, MOST_WAITING

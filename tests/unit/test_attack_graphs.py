@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 
 from modelyard.contract import TaskKind
 from modelyard.errors import UnusableModel
-from modelyard.models.apart import Limits, run_apart
-from modelyard.models.compiled import GRAPH_ERRORS, MODEL_FILE, CompiledModel
-from modelyard.models.graph import check_graph
-from modelyard.models.proof import load_checked
+from modelyard.models.onnx.isolation import Limits, run_apart
+from modelyard.models.onnx.compiled import GRAPH_ERRORS, MODEL_FILE, CompiledModel
+from modelyard.models.onnx.graph import check_graph
+from modelyard.models.onnx.verification import load_checked
 from tests.services.made_attacks import (
     MANY_ROUNDS,
     add_nodes,
@@ -193,4 +193,4 @@ def test_a_model_that_never_ends_is_refused(tmp_path: Path) -> None:
     make_endless(tmp_path / MODEL_FILE)
     limits = Limits(memory_bytes=4 * 2**30, processor_seconds=2, seconds=60)
     with pytest.raises(UnusableModel, match="it was not done after 2 s of computing"):
-        run_apart("modelyard.models.proof:try_model", [str(tmp_path), "loan_approval"], limits)
+        run_apart("modelyard.models.onnx.verification:try_model", [str(tmp_path), "loan_approval"], limits)

@@ -9,7 +9,7 @@ from modelyard.contract import Calibration, TaskKind
 from modelyard.models.calibration import FEWEST_OF_A_CLASS, calibrate, fit_calibration, prior_correction
 from modelyard.models.cross_validation import HeldOut
 from modelyard.models.fit import fit
-from modelyard.models.reliability import (
+from modelyard.models.evaluation.reliability import (
     asked_about,
     calibration_error,
     log_losses,

@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.contract import Contract, FeatureType, TaskKind
 from modelyard.errors import UnusableModel
-from modelyard.models.compiled import (
+from modelyard.models.onnx.compiled import (
     CONTRACT_FILE,
     EXAMPLE_FILE,
     MODEL_FILE,

@@ -11,7 +11,7 @@ from modelyard.catalog import find_use_case
 from modelyard.frames import frame_of
 from modelyard.models.derive import derived_features
 from modelyard.models.fit import fit
-from modelyard.models.tabular import make_pipeline
+from modelyard.models.tabular.pipeline import make_pipeline
 from modelyard.records import Records
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened

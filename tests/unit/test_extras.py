@@ -33,7 +33,7 @@ def test_only_training_of_pictures_loads_tensorflow() -> None:
         "dags.use_cases",
         "modelyard.cli",
         "modelyard.models.fit",
-        "modelyard.models.gate",
+        "modelyard.models.evaluation.gate",
         "modelyard.models.inputs",
         "modelyard.pictures",
         "modelyard.steps.compare",

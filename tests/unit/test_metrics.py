@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
 from modelyard.errors import StepFailed
-from modelyard.models.metrics import choose_threshold, evaluate, truth
+from modelyard.models.evaluation.metrics import choose_threshold, evaluate, truth
 from modelyard.objective import METRICS_OF_MORE, METRICS_OF_TWO, METRICS_OF_VALUES, Cost, Objective
 
 OF_PROBABILITIES = ("log_loss", "brier_score", "calibration_error")

@@ -12,17 +12,17 @@ import pytest
 
 from modelyard.contract import Calibration, Pixels
 from modelyard.errors import BadInput, StepFailed
-from modelyard.models import networks
+from modelyard.models.images.architectures import training as networks
 from modelyard.models.calibration import calibrate, calibrated
-from modelyard.models.compile_network import compile_network
-from modelyard.models.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
+from modelyard.models.images.export import compile_network
+from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
 from modelyard.models.fit import Fitted, loaded
-from modelyard.models.fit_pictures import figures, fit_pictures
-from modelyard.models.images import resnet50
+from modelyard.models.images.fit import figures, fit_pictures
+from modelyard.models.images.architectures import resnet50
 from modelyard.models.inputs import frame_scores
-from modelyard.models.kept_scores import SCORES_FILE, scores_of
-from modelyard.models.metrics import choose_threshold
-from modelyard.models.networks import Part, network_scores
+from modelyard.models.images.test_scores import SCORES_FILE, scores_of
+from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.images.training import Part, network_scores
 from modelyard.stores.registry import _without_optimizer
 from modelyard.use_case import Candidate, UseCase
 from tests.own_network import flat
@@ -194,7 +194,7 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
         (tmp_path / f"{name}.weights.h5").write_bytes(content)
     flat(SHAPE, 2).save_weights(tmp_path / "other.weights.h5")
     for name in ("empty", "text", "other"):
-        candidate = Candidate(name="deep", estimator="modelyard.models.images.resnet50")
+        candidate = Candidate(name="deep", estimator="modelyard.models.images.architectures.resnet50")
         with pytest.raises(
             BadInput, match=rf"^candidate deep: .*{name}\.weights\.h5 \(MODELYARD_PRETRAINED_WEIGHTS\) holds no"
         ):
@@ -204,7 +204,7 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"estimator": "modelyard.models.images.nothing"}, "there is no estimator modelyard.models.images.nothing"),
+        ({"estimator": "modelyard.models.images.architectures.nothing"}, "there is no estimator modelyard.models.images.architectures.nothing"),
         (
             {"parameters": {"colour": "red"}},
             r"small: modelyard\.models\.images\.basic cannot be made: .*colour",

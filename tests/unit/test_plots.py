@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelyard.catalog import find_use_case
-from modelyard.models.plots import plots
+from modelyard.models.evaluation.plots import plots
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1])
 POSITIVE = np.array([0.1, 0.3, 0.7, 0.2, 0.65, 0.5])

@@ -4,8 +4,8 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from modelyard.contract import Target, TaskKind
-from modelyard.models.measures import Predictions, measure
-from modelyard.models.significance import (
+from modelyard.models.evaluation.measures import Predictions, measure
+from modelyard.models.evaluation.significance import (
     Measured,
     effective_count,
     interval,

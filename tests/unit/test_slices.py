@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.evidence import Answers, Evidence
-from modelyard.models.guards import MOST_SLICES, guard
-from modelyard.models.slices import slice_values
+from modelyard.models.evaluation.evidence import Answers, Evidence
+from modelyard.models.evaluation.guards import MOST_SLICES, guard
+from modelyard.models.evaluation.slices import slice_values
 from modelyard.use_case import Gate
 
 CONTRACT = Contract(

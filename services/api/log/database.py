@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import make_url
 
-from modelyard.models.compiled import first_line
+from modelyard.models.onnx.compiled import first_line
 from modelyard.stores.database import address
 
 STATEMENT_SECONDS = 5.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelyard.contract import IDENTIFIER
 from modelyard.errors import ModelyardError, StepFailed, UnusableModel
-from modelyard.models.proof import load_proven
+from modelyard.models.onnx.verification import load_proven
 from modelyard.stores.registry import Offered
 from services.api.models.cache import ModelCache
 from services.api.models.verified import Fetcher, ModelSource

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from modelyard.contract import Answer, Contract
-from modelyard.models.compiled import GRAPH_ERRORS, CompiledModel, Scores, first_line
+from modelyard.models.onnx.compiled import GRAPH_ERRORS, CompiledModel, Scores, first_line
 from services.api import metrics
 from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
 from services.api.inputs.kinds import Question, Reader, make_reader

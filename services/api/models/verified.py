@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from modelyard.models.compiled import PACKAGE_FILES
-from modelyard.models.proof import load_checked
+from modelyard.models.onnx.compiled import PACKAGE_FILES
+from modelyard.models.onnx.verification import load_checked
 from modelyard.stores.registry import Offered
 from services.api.models.cache import ModelCache
 from services.api.models.served import ServedVersion

@@ -24,7 +24,7 @@ SIDES = (32, 64, 96, 128, 224)
 FEW_PICTURES, FEW_PICTURES_SIDE = 2_000, 64
 FEWEST_PICTURES = 100
 USUAL_SPLIT = Split(train=0.64, validation=0.16, test=0.2)
-NETWORK = "modelyard.models.images.basic"
+NETWORK = "modelyard.models.images.architectures.basic"
 PARAMETERS = {"learning_rate": 5e-4, "batch_size": 32}
 
 

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from modelyard.contract import Calibration, Contract
 from modelyard.models.cross_validation import FOLDS, HeldOut
-from modelyard.models.reliability import log_losses
+from modelyard.models.evaluation.reliability import log_losses
 from modelyard.split import spread_evenly
 
 # Keeps the logarithm finite. No smaller, as compiled models tell distances from 1 by 6e-8.

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract
-from modelyard.models.metrics import truth
+from modelyard.models.evaluation.metrics import truth
 from modelyard.split import Times, clusters_of, folds_of
 from modelyard.use_case import Split
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from modelyard.contract import Contract
 from modelyard.errors import UnusableModel
-from modelyard.models.apart import Limits, run_apart
+from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.steps.stores import Platform
 from modelyard.stores.registry import TRUSTED_TYPES
 
@@ -70,7 +70,7 @@ def write_scores(folder: str) -> None:
     """Scores the records of a folder with its pipeline; what `score_fitted` does in another process."""
     import pandas as pd
 
-    from modelyard.models.tabular import fitted_scores
+    from modelyard.models.tabular.pipeline import fitted_scores
 
     contract = Contract.model_validate_json((Path(folder) / CONTRACT_FILE).read_bytes())
     with np.load(Path(folder) / RECORDS_FILE, allow_pickle=False) as columns:

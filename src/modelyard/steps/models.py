@@ -4,8 +4,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from modelyard.errors import UnusableModel
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
-from modelyard.models.proof import load_checked
+from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
+from modelyard.models.onnx.verification import load_checked
 from modelyard.steps.stores import Platform
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from modelyard.models.compile import Agreement
-    from modelyard.models.compiled import CompiledModel
-    from modelyard.models.evidence import Answers, Evidence
-    from modelyard.models.gate import Judgement
+    from modelyard.models.tabular.export import Agreement
+    from modelyard.models.onnx.compiled import CompiledModel
+    from modelyard.models.evaluation.evidence import Answers, Evidence
+    from modelyard.models.evaluation.gate import Judgement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Judged(NamedTuple):
     @property
     def findings(self) -> tuple[str, ...]:
         """What was compared and found, a line each."""
-        from modelyard.models.findings import lines
+        from modelyard.models.evaluation.findings import lines
 
         return lines(self.judgement)
 
@@ -279,14 +279,14 @@ class _Records:
 
     def ask(self, model: "CompiledModel") -> "Answers":
         """What a model says of the test part."""
-        from modelyard.models.evidence import Answers
+        from modelyard.models.evaluation.evidence import Answers
         from modelyard.models.inputs import frame_scores
 
         return Answers(model.contract, frame_scores(model, self.test, self._arrays))
 
     def objections(self, contract: Contract, versions: Sequence[int]) -> list[str]:
         """Why nothing could be said of a model by those test records that none of some versions has seen."""
-        from modelyard.models.gate import objections_to_data
+        from modelyard.models.evaluation.gate import objections_to_data
 
         unseen, target = self.part.unseen_by(versions), contract.target.name
         clusters = None if self.clusters is None else self.clusters[unseen]
@@ -300,7 +300,7 @@ class _Records:
 
 
 def _judge_by(records: _Records, challenger: int, champion: int | None) -> Judged:
-    from modelyard.models.gate import refuse
+    from modelyard.models.evaluation.gate import refuse
     from modelyard.steps.models import load_compiled
 
     use_case, platform = records.use_case, records.platform
@@ -335,7 +335,7 @@ def _judge_beside(
     reference: Reference,
 ) -> Judged:
     """The judgement of a model by its answers, beside those of production and of the best version: a look."""
-    from modelyard.models.gate import judge
+    from modelyard.models.evaluation.gate import judge
 
     is_another = reference.version is not None and reference.version not in compared
     other = reference.model if is_another else None
@@ -390,10 +390,10 @@ def _evidence(
     unseen: "NDArray[np.bool_]",
 ) -> "Evidence":
     """What the models say of the test records that none of them has seen."""
-    from modelyard.models.evidence import Answers, Evidence
+    from modelyard.models.evaluation.evidence import Answers, Evidence
     from modelyard.models.fit import dummy_scores
-    from modelyard.models.metrics import truth
-    from modelyard.models.slices import slice_values
+    from modelyard.models.evaluation.metrics import truth
+    from modelyard.models.evaluation.slices import slice_values
 
     def of_unseen(answers: Answers) -> Answers:
         return Answers(answers.contract, answers.scores[unseen])
@@ -423,8 +423,8 @@ def _agreement(
 
     A fitted network is not loaded again for that, as this needs its library: what it said of the test part was kept.
     """
-    from modelyard.models.compile import compare_scores
-    from modelyard.models.kept_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
+    from modelyard.models.tabular.export import compare_scores
+    from modelyard.models.images.test_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
     from modelyard.steps.fitted import score_fitted
 
     if not use_case.has_pictures:

@@ -9,7 +9,7 @@ from modelyard.steps.stores import Platform
 from modelyard.use_case import UseCase
 
 if TYPE_CHECKING:
-    from modelyard.models.compiled import CompiledModel
+    from modelyard.models.onnx.compiled import CompiledModel
 
 
 class Reference(NamedTuple):

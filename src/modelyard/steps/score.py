@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from modelyard.contract import Answer, Contract, Frozen, TaskKind
 from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.home import open_home
-from modelyard.models.compiled import CompiledModel
+from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.sources.asked import Asked, AskedRecords
 from modelyard.sources.csv_file import carried_columns
 from modelyard.sources.files import Content, opened

@@ -193,7 +193,7 @@ def _fit(
     dependence = _dependence(use_case, platform, basis.snapshot_id, keys)
     if use_case.has_pictures:
         # Loads the library of networks, which takes seconds.
-        from modelyard.models.fit_pictures import fit_pictures
+        from modelyard.models.images.fit import fit_pictures
 
         with platform.objects.arrays() as arrays, on_this_machine(basis.weights) as weights:
             return fit_pictures(use_case, candidate, parts, arrays, weights, basis.day, dependence)
@@ -243,7 +243,7 @@ def _keep(
 
 def _figures(use_case: UseCase, fitted: "Fitted", parts: "dict[str, pd.DataFrame]") -> "dict[str, Figure]":
     if use_case.has_pictures:
-        from modelyard.models.fit_pictures import figures
+        from modelyard.models.images.fit import figures
 
         return figures(fitted, parts["test"])
     from modelyard.models.fit import pictures
@@ -274,7 +274,7 @@ def _parameters(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[
 def _of_pictures(use_case: UseCase, candidate: Candidate, basis: _Basis) -> dict[str, object]:
     if not use_case.has_pictures:
         return {}
-    from modelyard.models.networks import takes_weights
+    from modelyard.models.images.training import takes_weights
     from modelyard.pictures import RESAMPLING
 
     height, width, channels = use_case.features[0].image_shape
@@ -309,7 +309,7 @@ def _counts(use_case: UseCase, parts: "dict[str, pd.DataFrame]", fitted: "Fitted
 
 def _iterations(fitted: "Fitted") -> dict[str, object]:
     """Of a network, its history says it."""
-    from modelyard.models.tabular import iterations
+    from modelyard.models.tabular.pipeline import iterations
 
     return {} if fitted.history else {f"fitted.{name}": count for name, count in iterations(fitted.pipeline).items()}
 

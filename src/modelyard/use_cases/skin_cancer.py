@@ -29,7 +29,7 @@ def image(side: int) -> tuple[Feature, ...]:
 
 def candidates(parameters: Mapping[str, object], resnet50: Mapping[str, object]) -> tuple[Candidate, ...]:
     """The three candidates; what ResNet50 has besides comes last."""
-    basic, residual = "modelyard.models.images.basic", "modelyard.models.images.resnet50"
+    basic, residual = "modelyard.models.images.architectures.basic", "modelyard.models.images.architectures.resnet50"
     return (
         Candidate(name="basic", estimator=basic, parameters=parameters),
         Candidate(name="resnet50", estimator=residual, parameters={**parameters, "pooling": "avg", **resnet50}),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract
-from modelyard.models.measures import Predictions
+from modelyard.models.evaluation.measures import Predictions
 from modelyard.objective import Objective
 
 Scores = NDArray[np.floating[Any]]

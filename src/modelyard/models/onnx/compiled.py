@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from modelyard.contract import Arrays, Contract, Frozen, Value
 from modelyard.errors import UnusableModel
-from modelyard.models.graph import check_graph
+from modelyard.models.onnx.graph import check_graph
 
 CONTRACT_FILE = "contract.json"
 MODEL_FILE = "model.onnx"

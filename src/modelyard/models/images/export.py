@@ -12,8 +12,8 @@ from tf2onnx import optimizer
 
 from modelyard.contract import Contract
 from modelyard.errors import StepFailed
-from modelyard.models.compile import append_calibration
-from modelyard.models.compiled import PROBABILITIES
+from modelyard.models.tabular.export import append_calibration
+from modelyard.models.onnx.compiled import PROBABILITIES
 
 REASON_LENGTH = 200
 

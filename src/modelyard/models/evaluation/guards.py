@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.contract import Frozen
-from modelyard.models.evidence import Evidence, Pair, beside
-from modelyard.models.measures import Predictions, improvement, measure
-from modelyard.models.significance import Measured, interval, upper_bound
+from modelyard.models.evaluation.evidence import Evidence, Pair, beside
+from modelyard.models.evaluation.measures import Predictions, improvement, measure
+from modelyard.models.evaluation.significance import Measured, interval, upper_bound
 from modelyard.objective import DECISIONS, LOSSES, error_left
 from modelyard.use_case import Gate
 

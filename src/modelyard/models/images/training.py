@@ -126,7 +126,7 @@ def fit_network(
     reduces the learning rate.
 
     Args:
-        candidate: Its estimator is a function that builds a network; `modelyard.models.images` has some.
+        candidate: Its estimator is a function that builds a network; `modelyard.models.images.architectures` has some.
         contract: Shape and classes.
         train: What is learnt from.
         validation: What is not.

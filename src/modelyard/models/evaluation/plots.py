@@ -13,7 +13,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from modelyard.contract import Contract, Reliability, TaskKind
-from modelyard.models.reliability import DEVIATIONS, reliability_of
+from modelyard.models.evaluation.reliability import DEVIATIONS, reliability_of
 
 # Importance is measured by shuffling a feature; more records do not change the picture.
 IMPORTANCE_RECORDS = 1000

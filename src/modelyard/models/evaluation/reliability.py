@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Estimate, Reliability, ReliabilityBin
-from modelyard.models.significance import Measured, interval
+from modelyard.models.evaluation.significance import Measured, interval
 
 BINS = 10
 # Half the width of an interval of 95 % of a normal distribution.

@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from modelyard.contract import Contract, Interval, TaskKind
 from modelyard.errors import StepFailed
-from modelyard.models.reliability import probability_metrics
+from modelyard.models.evaluation.reliability import probability_metrics
 from modelyard.objective import Objective
 
 Scores = NDArray[np.floating[Any]]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from modelyard.errors import UnusableModel
-from modelyard.models.apart import Limits, run_apart
-from modelyard.models.compiled import PACKAGE_FILES, CompiledModel
+from modelyard.models.onnx.isolation import Limits, run_apart
+from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 
 # Of the interpreter with its libraries. What a model takes besides follows from its files: they are read, parsed, and
 # laid out for computing.

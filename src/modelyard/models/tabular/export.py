@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline
 from modelyard.contract import Calibration, Contract, Frozen
 from modelyard.errors import StepFailed
 from modelyard.models.calibration import SMALL
-from modelyard.models.compiled import PROBABILITIES
-from modelyard.models.tabular import FINAL_STEP, class_columns, without_calibration
+from modelyard.models.onnx.compiled import PROBABILITIES
+from modelyard.models.tabular.pipeline import FINAL_STEP, class_columns, without_calibration
 
 # Compiled models compute in float32, fitted ones in float64.
 TOLERANCE = 1e-4

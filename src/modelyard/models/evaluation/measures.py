@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from modelyard.contract import Label
-from modelyard.models.reliability import LEAST_PROBABILITY
-from modelyard.models.significance import Floats, Measured, effective_count
+from modelyard.models.evaluation.reliability import LEAST_PROBABILITY
+from modelyard.models.evaluation.significance import Floats, Measured, effective_count
 from modelyard.objective import LOSSES, Objective
 
 Flags = NDArray[np.bool_]

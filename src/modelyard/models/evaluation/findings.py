@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from modelyard.models.gate import Comparison, Judgement
-from modelyard.models.guards import Finding
+from modelyard.models.evaluation.gate import Comparison, Judgement
+from modelyard.models.evaluation.guards import Finding
 
 CALLED = "share_called_positive"
 

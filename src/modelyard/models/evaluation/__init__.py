@@ -1,0 +1,1 @@
+"""How good models are, and whether one may take the place of another."""

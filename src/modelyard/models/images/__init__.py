@@ -1,0 +1,1 @@
+"""Models of images: Keras networks, and the same as ONNX."""

@@ -1,0 +1,1 @@
+"""Models of tables: scikit-learn pipelines, and the same as ONNX."""
