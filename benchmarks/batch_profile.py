@@ -16,15 +16,15 @@ import asyncpg
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
+from services.api.inputs.base import JSON
 
 from benchmarks.serve import BATCH_ROWS, Inputs, Numbers, make_inputs
 from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.models.onnx.compiled import CompiledModel
-from services.api.models.answers import make_all
 from services.api.log.database import connection_arguments
 from services.api.log.prediction_log import TABLE
-from services.api.inputs.kinds import JSON
 from services.api.log.rows import Row
+from services.api.models.answers import make_all
 from services.api.models.served import ServedVersion
 
 TURNS = 5

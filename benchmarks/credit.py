@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from data.make_credit_risk import credit_records
-from modelyard.embedded.postgres import embedded_postgres
 from modelyard.embedded.mlflow import embedded_mlflow
+from modelyard.embedded.postgres import embedded_postgres
 from modelyard.settings import child_environment
 
 # As many as the public file has.

@@ -11,8 +11,8 @@ from modelyard.catalog import find_use_case
 from modelyard.embedded.postgres import Postgres
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import preprocess
-from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.records.raw import RawStore
 
 ALLOWED_BAD_SHARE = 0.05

@@ -31,11 +31,11 @@ from modelyard.authoring.draft import Question, draft_of
 from modelyard.contract import TaskKind
 from modelyard.frames import frame_of
 from modelyard.models.evaluation.evidence import Answers, Evidence, beside
-from modelyard.models.fit import Fitted, fit
 from modelyard.models.evaluation.measures import measure as measure_metric
 from modelyard.models.evaluation.metrics import evaluate, truth
 from modelyard.models.evaluation.reliability import DEVIATIONS, asked_about, distance_beyond_chance, log_losses
 from modelyard.models.evaluation.significance import Measured, standard_error
+from modelyard.models.fit import Fitted, fit
 from modelyard.models.tabular.pipeline import fitted_scores, make_pipeline
 from modelyard.sources.csv_file import CsvFile
 from modelyard.sources.files import opened

@@ -20,8 +20,8 @@ from rich.console import Console
 
 from benchmarks import credit, gate, goals, load, loop, preprocess, serve, splits
 from benchmarks.kept import kept
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import embedded_postgres
+from modelyard.errors import BadInput
 from modelyard.settings import read_settings
 
 ROWS = 1_000_000

@@ -27,9 +27,9 @@ from rich.table import Table
 from benchmarks import goals, wrk
 from benchmarks.serve_model import ROWS, USE_CASE, fit_pipeline, make_frame, make_record, write_package
 from benchmarks.serve_registry import ServedRegistry
+from modelyard.embedded.mlflow import embedded_mlflow
 from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.embedded.processes import free_ports
-from modelyard.embedded.mlflow import embedded_mlflow
 from modelyard.settings import child_environment
 from modelyard.variables import variable_of
 

@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from modelyard.contract import Contract, Feature, FeatureType, Limits, Seen, Target, TaskKind
-from modelyard.models.tabular.export import compile_pipeline
 from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
+from modelyard.models.tabular.export import compile_pipeline
 from modelyard.models.tabular.pipeline import fitted_scores
 
 USE_CASE = "serve_benchmark"

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.models.fit import fit
 from modelyard.models.evaluation.metrics import evaluate, truth
+from modelyard.models.fit import fit
 from modelyard.models.tabular.pipeline import fitted_scores
 from modelyard.split import borders_of, parts_in_time, parts_of
 from modelyard.use_case import PARTS, Candidate, RecordKey, Split, UseCase

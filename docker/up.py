@@ -32,7 +32,7 @@ SERVICE_OF_PORT = {
 }
 
 
-class Door(NamedTuple):
+class Gateway(NamedTuple):
     """A published port.
 
     Attributes:
@@ -68,16 +68,16 @@ def main() -> int:
     return 0 if first_answer(doors, started) else 1
 
 
-def published(configuration: dict[str, Any]) -> Iterator[Door]:
+def published(configuration: dict[str, Any]) -> Iterator[Gateway]:
     """The published ports of a compose configuration."""
     for setting, (service, inside) in SERVICE_OF_PORT.items():
         # One of a profile that is not asked for is not there.
         for port in configuration["services"].get(service, {}).get("ports", []):
             if port["target"] == inside:
-                yield Door(setting, service, port.get("host_ip", "0.0.0.0"), int(port["published"]))  # noqa: S104
+                yield Gateway(setting, service, port.get("host_ip", "0.0.0.0"), int(port["published"]))  # noqa: S104
 
 
-def in_use(doors: list[Door]) -> Iterator[Door]:
+def in_use(doors: list[Gateway]) -> Iterator[Gateway]:
     """Those of the ports on which something else listens."""
     for door in doors:
         with socket.socket(socket.AF_INET6 if ":" in door.address else socket.AF_INET) as probe:
@@ -99,7 +99,7 @@ def why_not() -> str:
     return "\n".join(re.sub(r"\x1b\[\w*", "", log).rstrip() for log in logs)
 
 
-def show(configuration: dict[str, Any], doors: list[Door]) -> None:
+def show(configuration: dict[str, Any], doors: list[Gateway]) -> None:
     """Prints a table of links and health, and how to log in."""
     states = services_now()
     rows = [("service", "address", "health")]
@@ -118,7 +118,7 @@ def show(configuration: dict[str, Any], doors: list[Door]) -> None:
     say("\n`make down` stops it and keeps the data.")
 
 
-def name_of(door: Door) -> str:
+def name_of(door: Gateway) -> str:
     """A published port's name for people."""
     names = {
         "airflow-apiserver": "Airflow",
@@ -132,7 +132,7 @@ def name_of(door: Door) -> str:
     return "MinIO console" if door.setting == "MODELYARD_MINIO_CONSOLE_PORT" else names[door.service]
 
 
-def first_answer(doors: list[Door], started: float) -> bool:
+def first_answer(doors: list[Gateway], started: float) -> bool:
     """Waits until the API has a model, which after a first start is when the first loop has been through."""
     url = next(door.url for door in doors if door.service == "api")
     reason, told = why_not_ready(url), False

@@ -16,8 +16,8 @@ from psycopg2.errors import DeadlockDetected
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.embedded.mlflow import embedded_mlflow
+from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.settings import let_waiting_threads_sleep
 from modelyard.stores.database import make_engine
 

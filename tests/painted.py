@@ -28,7 +28,9 @@ def weather(*, name: str = "weather", epochs: int = 4, folds: int | None = None)
         target=Target(name="kind", classes=CLASSES),
         source="weather",
         split=Split(train=0.64, validation=0.16, test=0.2),
-        candidates=(Candidate(name="small", estimator="modelyard.models.images.architectures.basic", parameters=parameters),),
+        candidates=(
+            Candidate(name="small", estimator="modelyard.models.images.architectures.basic", parameters=parameters),
+        ),
         extra="tensorflow",
     )
 

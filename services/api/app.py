@@ -14,19 +14,19 @@ from fastapi_offline import FastAPIOffline
 
 from modelyard.settings import Settings, read_settings
 from modelyard.stores.registry import Registry
+from services.api.errors import answer_errors_in_one_form
 from services.api.http import history as last_predictions
 from services.api.http import platform as platform_services
-from services.api.http.gateway import Door
-from services.api.errors import answer_errors_in_one_form
-from services.api.logs import log_as
-from services.api.limits.memory import return_large_blocks
-from services.api.required_settings import database_url, tracking_uri
+from services.api.http.gateway import Gateway
 from services.api.http.openapi import Document
-from services.api.models.verified import ModelSource
 from services.api.http.routes import add_routes
-from services.api.service import running
-from services.api.models.served import Models
+from services.api.limits.memory import return_large_blocks
 from services.api.limits.traffic import Traffic
+from services.api.logs import log_as
+from services.api.models.served import Models
+from services.api.models.verified import ModelSource
+from services.api.required_settings import database_url, tracking_uri
+from services.api.service import running
 
 # A batch makes as many without a cycle among them; looking for cycles at every 700th would take a tenth of the time.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -35,7 +35,7 @@ DESCRIPTION = """Predictions of the models in production, typed by the contract 
 Every prediction that got a 200 is in the table `predictions`, under its `request_id`."""
 
 
-def create_app(settings: Settings, source: ModelSource) -> Door:
+def create_app(settings: Settings, source: ModelSource) -> Gateway:
     """The API.
 
     Args:
@@ -68,7 +68,7 @@ def create_app(settings: Settings, source: ModelSource) -> Door:
     app.include_router(last_predictions.router)
     app.include_router(platform_services.router)
     app.openapi = Document(app, models)  # type: ignore[method-assign]
-    return Door(app, settings, traffic)
+    return Gateway(app, settings, traffic)
 
 
 def _end_with_parent() -> None:
@@ -82,7 +82,7 @@ def _end_with_parent() -> None:
         threading.Thread(target=end, name="end-with-parent", daemon=True).start()
 
 
-def from_environment() -> Door:
+def from_environment() -> Gateway:
     """The API as the environment sets it, with MLflow's registry.
 
     Raises:

@@ -52,25 +52,25 @@ class RequestError(ModelyardError):
         return str(self)
 
 
-class NoSuchUseCase(RequestError):
+class UseCaseNotFound(RequestError):
     """There is no use case of that name."""
 
     status = 404
-    outcome = "unknown"
+    outcome = "not_found"
 
 
-class NotAllowed(RequestError):
+class Unauthorized(RequestError):
     """The request names no key that is allowed."""
 
     status = 401
-    outcome = "not_allowed"
+    outcome = "unauthorized"
 
 
-class KeyReused(RequestError):
+class IdempotencyConflict(RequestError):
     """The Idempotency-Key stands for another request."""
 
     status = 409
-    outcome = "key_reused"
+    outcome = "idempotency_conflict"
 
 
 class BodyTooLarge(RequestError):
@@ -80,18 +80,18 @@ class BodyTooLarge(RequestError):
     outcome = "too_large"
 
 
-class NotAPicture(RequestError):
+class UnsupportedImage(RequestError):
     """The file is no picture of a kind that is read."""
 
     status = 415
-    outcome = "unusable"
+    outcome = "invalid"
 
 
-class FromAnotherSite(RequestError):
+class CrossSiteRequest(RequestError):
     """A page of another site had a browser send this."""
 
     status = 403
-    outcome = "not_allowed"
+    outcome = "forbidden"
 
 
 class ForeignHost(RequestError):
@@ -101,11 +101,11 @@ class ForeignHost(RequestError):
     outcome = "foreign_host"
 
 
-class UnusableRequest(RequestError):
+class InvalidRequest(RequestError):
     """The body is not a record that the model takes."""
 
     status = 422
-    outcome = "unusable"
+    outcome = "invalid"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(problem["msg"] for problem in problems))
@@ -125,11 +125,11 @@ class NoModel(RequestError):
     retry_after_seconds = 5
 
 
-class NotKept(RequestError):
+class PredictionNotLogged(RequestError):
     """The prediction could not be kept, so it is not answered."""
 
     status = 503
-    outcome = "not_kept"
+    outcome = "log_failed"
     retry_after_seconds = 2
 
 
@@ -149,26 +149,26 @@ class Overloaded(RequestError):
     retry_after_seconds = 1
 
 
-class TooSlow(RequestError):
+class RequestTimeout(RequestError):
     """The request took too long."""
 
     status = 503
-    outcome = "too_slow"
+    outcome = "timeout"
     retry_after_seconds = 1
 
 
-class SlowBody(RequestError):
+class BodyTimeout(RequestError):
     """The body comes too slowly to be waited for."""
 
     status = 408
-    outcome = "too_slow"
+    outcome = "timeout"
 
 
-class NoAnswer(RequestError):
+class InferenceError(RequestError):
     """The model has no answer to this record."""
 
     status = 500
-    outcome = "no_answer"
+    outcome = "model_error"
 
 
 def answer_errors_in_one_form(app: FastAPI) -> None:
@@ -183,9 +183,9 @@ def answer_to(error: RequestError) -> JSONResponse:
     """The answer that says an error."""
     wait = error.retry_after_seconds
     headers = {} if wait is None else {"Retry-After": str(wait)}
-    if error.status == NotAllowed.status:
+    if error.status == Unauthorized.status:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status == SlowBody.status:
+    if error.status == BodyTimeout.status:
         headers["Connection"] = "close"
     return _answer(error.status, error.detail, headers)
 

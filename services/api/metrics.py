@@ -24,33 +24,43 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 ANSWERED = "answered"
 
 REQUEST_SECONDS = Histogram(
-    "modelyard_request_seconds",
-    "How long requests for predictions took, by what became of them.",
-    ["use_case", "version", "outcome"],
+    "modelyard_request_duration_seconds",
+    "Duration of prediction requests, by outcome.",
+    ["use_case", "model_version", "outcome"],
     buckets=BUCKETS,
 )
-RECORDS = Counter("modelyard_batch_records", "Records that were answered in batches.", ["use_case", "version"])
-SPOOLED = Counter("modelyard_spooled_records", "Records that went to the disk, as the database did not take them.")
-SWAPS = Counter("modelyard_swaps", "New versions that began to answer.", ["use_case"])
+RECORDS = Counter("modelyard_batch_records", "Records answered in batches.", ["use_case", "model_version"])
+SPOOLED = Counter(
+    "modelyard_spooled_records", "Records written to the spool on disk because the database did not accept them."
+)
+SWAPS = Counter("modelyard_model_swaps", "Model versions that started to serve.", ["use_case"])
 SHADOWED = Counter(
     "modelyard_shadow_records",
-    "Records that a challenger was to be asked about, by what became of them.",
-    ["use_case", "version", "outcome"],
+    "Records submitted to the challenger, by outcome.",
+    ["use_case", "model_version", "outcome"],
 )
-UNDER_WAY = Gauge("modelyard_requests_under_way", "Requests that are being answered.", multiprocess_mode="livesum")
-WAITING = Gauge("modelyard_log_waiting", "Requests that wait for a place in a commit.", multiprocess_mode="livesum")
-SPOOL_ROWS = Gauge("modelyard_spool_rows", "Rows on the disk that the database will get.", multiprocess_mode="livesum")
-SPOOL_BYTES = Gauge("modelyard_spool_bytes", "Bytes of the disk that they take.", multiprocess_mode="livesum")
+UNDER_WAY = Gauge("modelyard_requests_in_flight", "Prediction requests in flight.", multiprocess_mode="livesum")
+WAITING = Gauge(
+    "modelyard_prediction_log_queue_length", "Requests waiting to be committed.", multiprocess_mode="livesum"
+)
+SPOOL_ROWS = Gauge(
+    "modelyard_spool_rows", "Rows in the spool, to be written to the database.", multiprocess_mode="livesum"
+)
+SPOOL_BYTES = Gauge("modelyard_spool_bytes", "Size of the spool in bytes.", multiprocess_mode="livesum")
 SPOOL_REFUSED = Gauge(
-    "modelyard_spool_refused_rows", "Rows on the disk that the database refused.", multiprocess_mode="livesum"
+    "modelyard_spool_refused_rows", "Rows in the spool that the database rejected.", multiprocess_mode="livesum"
 )
 DATABASE_DOWN = Gauge(
-    "modelyard_database_down", "Processes whose predictions go to the disk.", multiprocess_mode="livesum"
+    "modelyard_processes_without_database",
+    "API processes that cannot reach the database and write to the spool.",
+    multiprocess_mode="livesum",
 )
-VERSION = Gauge("modelyard_model_version", "The version that answers.", ["use_case"], multiprocess_mode="livemin")
+VERSION = Gauge(
+    "modelyard_model_version", "The model version that is served.", ["use_case"], multiprocess_mode="livemin"
+)
 LOADED_AT = Gauge(
     "modelyard_model_loaded_timestamp_seconds",
-    "When it began to answer: its age is time() less this.",
+    "When the served version was loaded; its age is time() minus this.",
     ["use_case"],
     multiprocess_mode="livemin",
 )

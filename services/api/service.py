@@ -16,23 +16,23 @@ from modelyard.home import open_home
 from modelyard.settings import Settings
 from modelyard.stores.database import statement
 from services.api import metrics
-from services.api.limits.bodies import Bodies
-from services.api.models.challenger_watch import ChallengerWatch
-from services.api.limits.connections import end_idle_connections
-from services.api.log.database import DATABASE_ERRORS, Lines, unavailable
-from services.api.log.drain import Drain
 from services.api.errors import NotReady
-from services.api.models.heartbeat import Heartbeat
+from services.api.limits.bodies import Bodies
+from services.api.limits.connections import end_idle_connections
+from services.api.limits.traffic import Traffic
+from services.api.log.database import DATABASE_ERRORS, ConnectionPool, unavailable
+from services.api.log.drain import Drain
+from services.api.log.idempotency import IdempotencyStore
 from services.api.log.maintenance import keep_house
-from services.api.log.idempotency import Repeats
-from services.api.models.cache import ModelCache
 from services.api.log.prediction_log import PredictionLog
-from services.api.models.verified import Fetcher, ModelSource
+from services.api.log.spool import MEGABYTE, Spool
+from services.api.models.cache import ModelCache
+from services.api.models.challenger_watch import ChallengerWatch
+from services.api.models.heartbeat import Heartbeat
 from services.api.models.registry_watch import RegistryWatch
 from services.api.models.served import Models
 from services.api.models.shadow import Shadows
-from services.api.log.spool import MEGABYTE, Spool
-from services.api.limits.traffic import Traffic
+from services.api.models.verified import Fetcher, ModelSource
 from services.api.use_case_files import UseCaseFiles
 
 OBSERVE_SECONDS = 2.0
@@ -64,12 +64,12 @@ class Service:
     log: PredictionLog
     drain: Drain
     batches: asyncio.Semaphore
-    repeats: Repeats
+    repeats: IdempotencyStore
     shadows: Shadows
     traffic: Traffic
     heartbeat: Heartbeat
     watch: RegistryWatch
-    lines: Lines
+    lines: ConnectionPool
     bodies: Bodies
     use_case_files: UseCaseFiles
 
@@ -153,7 +153,7 @@ async def running(
         spool = _own_spool(folder, limit_bytes)
         stack.callback(lambda: disk.submit(spool.close).result())
         # The log has connections of its own: no number of questions whether the service is ready may hold it up.
-        lines = Lines(url, connections=2)
+        lines = ConnectionPool(url, connections=2)
         stack.callback(lines.close)
         heartbeat = Heartbeat(lines, models, settings.api_heartbeat_seconds)
         stack.push_async_callback(heartbeat.remove)
@@ -169,7 +169,7 @@ async def running(
             log=log,
             drain=drain,
             batches=asyncio.Semaphore(BATCHES_AT_A_TIME),
-            repeats=Repeats(lines, drain.find_claim, settings.api_idempotency_seconds),
+            repeats=IdempotencyStore(lines, drain.find_claim, settings.api_idempotency_seconds),
             shadows=shadows,
             traffic=traffic,
             heartbeat=heartbeat,

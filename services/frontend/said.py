@@ -142,8 +142,8 @@ class UseCaseHealth(Said):
     """What the API does for a use case."""
 
     model_version: int | None = None
-    offered_version: int | None = None
-    proof: str | None = None
+    target_version: int | None = None
+    self_test: str | None = None
     detail: str = ""
     shadow: Challenger | None = None
 

@@ -61,7 +61,7 @@ def _show_model(title: str, state: UseCaseHealth) -> None:
 
 
 def _mark(state: UseCaseHealth) -> str:
-    if state.proof == "failed":
+    if state.self_test == "failed":
         return "my-bad"
     return "" if state.model_version else "my-wait"
 

@@ -58,8 +58,8 @@ def stores(settings: Settings, *, tracking: bool) -> Iterator[Platform]:
     with ExitStack() as stack:
         if not (raw and clean and (tracking_uri or not tracking)):
             # Only here: where servers are configured, the libraries of the embedded ones need not be installed.
-            from modelyard.embedded.postgres import embedded_postgres
             from modelyard.embedded.mlflow import embedded_mlflow
+            from modelyard.embedded.postgres import embedded_postgres
 
             postgres = stack.enter_context(embedded_postgres(settings.home))
             raw, clean = (database_url(settings, postgres, name) for name in ("raw_data", "clean_data"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from modelyard.native.airflow import airflow_environment, airflow_home, configure_airflow, migrate_airflow
 from modelyard.embedded.postgres import Postgres
+from modelyard.native.airflow import airflow_environment, airflow_home, configure_airflow, migrate_airflow
 from modelyard.settings import Settings, read_settings
 from modelyard.stores.database import make_engine
 from modelyard.stores.migrate import migrate

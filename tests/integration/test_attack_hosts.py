@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.native.airflow import airflow_environment, configure_airflow
-from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.embedded.mlflow import embedded_mlflow
+from modelyard.embedded.postgres import Postgres, embedded_postgres
+from modelyard.native.airflow import airflow_environment, configure_airflow
 from modelyard.settings import read_settings
 from tests.rebinding import FOREIGN, ask
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput
 from modelyard.settings import child_environment
 from tests.web_server import Server, serving
 

@@ -15,17 +15,17 @@ import pytest
 import requests
 
 from modelyard.catalog import find_use_case
-from modelyard.errors import NothingToWorkOn, StepFailed
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import NothingToWorkOn, StepFailed
 from modelyard.models.onnx.compiled import PACKAGE_FILES
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.fitted import FITTED_FILE
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.promote import promote, rollback
 from modelyard.steps.prune import prune
 from modelyard.steps.score import score
+from modelyard.steps.stores import Platform, connected
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, Registry
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput
 from modelyard.settings import Settings
-from modelyard.steps.stores import connected
 from modelyard.steps.score import ScoreResult, score
+from modelyard.steps.stores import connected
 from modelyard.use_cases.loan_approval import USE_CASE as LOANS
 from tests.services.made_models import LOAN_RECORD
 from tests.services.test_registry import Registered

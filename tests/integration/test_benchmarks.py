@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks import before, credit, gate, goals, kept, loop, probabilities, serve, splits, wrk
 from benchmarks.serve_model import make_frame, make_record
-from modelyard.errors import BadInput
 from modelyard.embedded.processes import free_ports
+from modelyard.errors import BadInput
 from modelyard.settings import child_environment
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,9 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from modelyard.errors import BadInput, StepFailed
-from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.embedded.mlflow import MARK, embedded_mlflow, running_mlflow
+from modelyard.embedded.postgres import Postgres, embedded_postgres
+from modelyard.errors import BadInput, StepFailed
 from modelyard.stores.database import make_engine
 from modelyard.stores.registry import Training, log_data
 from tests.integration.users import USE_MLFLOW, processes_of, user_of, wait_until_nothing_runs

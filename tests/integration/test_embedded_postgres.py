@@ -15,11 +15,11 @@ import psutil
 import pytest
 from sqlalchemy import make_url, text
 
-from modelyard.errors import BadInput, StepFailed
 from modelyard.embedded import account
 from modelyard.embedded.account import Account
 from modelyard.embedded.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.embedded.shared import shared, wait_until
+from modelyard.errors import BadInput, StepFailed
 from modelyard.settings import child_environment
 from modelyard.stores.database import make_engine
 from tests.integration.users import processes_of, starting_user_of, user_of, wait_until_nothing_runs
@@ -64,7 +64,9 @@ def postmaster(home: Path) -> psutil.Process:
 
 def guards(home: Path) -> list[psutil.Process]:
     commands = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [process for process, command in commands if "modelyard.embedded.watchdog" in command and str(home) in command]
+    return [
+        process for process, command in commands if "modelyard.embedded.watchdog" in command and str(home) in command
+    ]
 
 
 def has_ended(process: psutil.Process) -> bool:

@@ -24,9 +24,9 @@ from modelyard.sources.locate import resolve
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import load
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import Candidate, RecordKey, Split, UseCase

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Limits
-from modelyard.steps.stores import Platform
 from modelyard.steps.promote import promote, rollback
 from modelyard.steps.prune import prune
+from modelyard.steps.stores import Platform
 from modelyard.stores.looks import Looks
 from modelyard.stores.verdicts import Verdict, Verdicts
 from modelyard.use_case import Candidate, UseCase

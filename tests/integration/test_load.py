@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Limits
-from modelyard.errors import BadInput, ContractChanged, ServiceUnavailable
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput, ContractChanged, ServiceUnavailable
 from modelyard.sources import csv_file
 from modelyard.steps.load import LoadResult, chosen_records, load
 from modelyard.stores.database import make_engine

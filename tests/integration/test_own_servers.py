@@ -9,14 +9,14 @@ import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.errors import BadInput, ServiceUnavailable
+from modelyard.bootstrap import configured_servers
+from modelyard.embedded.mlflow import MlflowProcesses
 from modelyard.embedded.postgres import Postgres, PostgresServer
 from modelyard.embedded.processes import free_ports
-from modelyard.native.progress import Progress
-from modelyard.native.runtime import Holder, Ports, check_same_servers, local_platform, with_logins
-from modelyard.bootstrap import configured_servers
 from modelyard.embedded.shared import wait_until
-from modelyard.embedded.mlflow import MlflowProcesses
+from modelyard.errors import BadInput, ServiceUnavailable
+from modelyard.native.progress import Progress
+from modelyard.native.runtime import LockOwner, Ports, check_same_servers, local_platform, with_logins
 from modelyard.settings import Settings
 
 HEARTBEAT_SECONDS = 60
@@ -89,7 +89,7 @@ def test_a_platform_with_other_servers_is_not_taken_for_this_one(new_home: Path,
     mine = own(new_home, postgres, "http://user:secret@mlflow.example:5000")
     assert configured_servers(embedded) == ()
     assert configured_servers(mine)[2] == "MLFLOW_TRACKING_URI: http://mlflow.example:5000"
-    holder = Holder(kind="platform", pid=1, ports=Ports.free(), servers=configured_servers(mine))
+    holder = LockOwner(kind="platform", pid=1, ports=Ports.free(), servers=configured_servers(mine))
     check_same_servers(mine, holder)
     with pytest.raises(
         BadInput, match=r"uses MODELYARD_RAW_DATABASE_URL: .* and the settings here say the embedded servers alone"

@@ -15,8 +15,8 @@ from modelyard.contract import TaskKind
 from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings
 from modelyard.steps.deploy import deploy
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.score import score
+from modelyard.steps.stores import Platform, connected
 from modelyard.stores.verdicts import Verdict
 from modelyard.use_case import UseCase
 from tests.integration import test_pictures

@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
-from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
-from modelyard.models.inputs import frame_scores
+from modelyard.errors import BadInput
 from modelyard.models.images.test_scores import SCORES_FILE
+from modelyard.models.inputs import frame_scores
+from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.settings import Settings
 from modelyard.steps.compare import compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import LoadResult, load
-from modelyard.steps.stores import Platform, connected, in_loaded_profile
 from modelyard.steps.preprocess import PreprocessResult, preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.prune import prune
+from modelyard.steps.stores import Platform, connected, in_loaded_profile
 from modelyard.steps.train import train
 from modelyard.stores.objects import arrays_folder, picture_name
 from modelyard.stores.verdicts import Verdict

@@ -14,16 +14,16 @@ from sqlalchemy import Engine, text
 
 from modelyard.catalog import find_use_case
 from modelyard.contract import Limits
-from modelyard.errors import BadInput, NothingToWorkOn, Refused, ServiceUnavailable, StepFailed
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput, NothingToWorkOn, Refused, ServiceUnavailable, StepFailed
 from modelyard.settings import Settings
 from modelyard.steps.compare import CompareResult, compare
 from modelyard.steps.deploy import deploy
 from modelyard.steps.load import load
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote, rollback
 from modelyard.steps.prune import prune
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult, train
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.stores.verdicts import Verdict
@@ -312,8 +312,8 @@ def test_the_way_back_is_one_step_and_stays(use_case: UseCase, platform: Platfor
 def test_a_failed_proof_puts_the_version_before_back(
     use_case: UseCase, platform: Platform, admin_raw_engine: Engine
 ) -> None:
-    api_process(admin_raw_engine, use_case, serves=1, offered=2, proof="failed")
-    with pytest.raises(StepFailed, match="version 2 failed its proof, version 1 is back"):
+    api_process(admin_raw_engine, use_case, serves=1, offered=2, self_test="failed")
+    with pytest.raises(StepFailed, match="version 2 failed its self-test, version 1 is back"):
         deploy(use_case, platform)
     assert platform.registry.aliased(use_case.name, PRODUCTION) == 1
 
@@ -337,14 +337,14 @@ def test_deploy_waits_for_a_process_that_serves_nothing_yet(
 
 
 def api_process(
-    engine: Engine, use_case: UseCase, serves: int | None = None, offered: int | None = None, proof: str = "ok"
+    engine: Engine, use_case: UseCase, serves: int | None = None, offered: int | None = None, self_test: str = "ok"
 ) -> None:
-    process = {"id": uuid.uuid4(), "case": use_case.name, "serves": serves, "offered": offered, "proof": proof}
+    process = {"id": uuid.uuid4(), "case": use_case.name, "serves": serves, "offered": offered, "self_test": self_test}
     with engine.begin() as connection:
         connection.execute(text("insert into api_processes (process_id, host, pid) values (:id, 'here', 1)"), process)
         if offered is not None:
-            served = "(process_id, use_case, model_version, offered_version, proof)"
-            values = "(:id, :case, :serves, :offered, :proof)"
+            served = "(process_id, use_case, model_version, target_version, self_test)"
+            values = "(:id, :case, :serves, :offered, :self_test)"
             connection.execute(text(f"insert into served_models {served} values {values}"), process)
 
 

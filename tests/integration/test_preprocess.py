@@ -16,14 +16,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Feature, FeatureType, Limits
-from modelyard.errors import ContractChanged, NothingToWorkOn, ServiceUnavailable
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import ContractChanged, NothingToWorkOn, ServiceUnavailable
 from modelyard.split import parts_of
 from modelyard.steps.load import load
 from modelyard.steps.preprocess import PreprocessResult, preprocess
+from modelyard.stores.database import make_engine
 from modelyard.stores.records import raw as raw_module
 from modelyard.stores.records.clean import CleanStore
-from modelyard.stores.database import make_engine
 from modelyard.stores.records.raw import RawStore
 from modelyard.use_case import PARTS, Split, UseCase
 from tests.shops import FEATURES, csv_of, rows, shops

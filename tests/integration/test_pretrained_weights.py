@@ -11,8 +11,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from modelyard.errors import BadInput
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput
 from modelyard.settings import Settings
 from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import TrainResult, train

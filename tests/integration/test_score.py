@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.contract import Interval, Target, TaskKind
-from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput, NothingToWorkOn
 from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.settings import Settings, child_environment
 from modelyard.steps.load import load
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.score import score
+from modelyard.steps.stores import Platform, connected
 from modelyard.use_case import UseCase
 from modelyard.use_cases.loan_approval import USE_CASE as LOANS
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package

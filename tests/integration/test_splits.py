@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from modelyard.contract import Feature, FeatureType, Target, TaskKind
-from modelyard.errors import BadInput, ContractChanged
 from modelyard.embedded.postgres import Postgres
+from modelyard.errors import BadInput, ContractChanged
 from modelyard.models.evaluation import gate
 from modelyard.models.evaluation.evidence import Evidence
 from modelyard.models.evaluation.gate import Weighed
@@ -22,10 +22,10 @@ from modelyard.settings import Settings
 from modelyard.split import Parted
 from modelyard.steps.compare import compare
 from modelyard.steps.load import load
-from modelyard.steps.stores import Platform, connected
 from modelyard.steps.preprocess import preprocess
 from modelyard.steps.promote import PromoteResult, promote
 from modelyard.steps.seen import TestPart
+from modelyard.steps.stores import Platform, connected
 from modelyard.steps.train import train
 from modelyard.stores.registry import Registry, Version
 from modelyard.stores.verdicts import Verdict

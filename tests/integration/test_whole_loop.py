@@ -17,8 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from modelyard.native.airflow import AirflowClient
 from modelyard.embedded.processes import free_ports
+from modelyard.native.airflow import AirflowClient
 from modelyard.settings import child_environment
 
 REPOSITORY = Path(__file__).parents[2]

@@ -68,9 +68,9 @@ class Case:
         return self.api.health(self.name)
 
     def wait_for_failure(self, version: int) -> str:
-        """Returns what is said of a version when it has failed its proof."""
-        wait_until(lambda: self.health().get("offered_version") == version, self.api.logged)
-        assert self.health()["proof"] == "failed"
+        """Returns what is said of a version when it has failed its self-test."""
+        wait_until(lambda: self.health().get("target_version") == version, self.api.logged)
+        assert self.health()["self_test"] == "failed"
         return str(self.health()["detail"])
 
 

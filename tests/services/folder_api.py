@@ -7,14 +7,14 @@ from pathlib import Path
 from modelyard.settings import read_settings
 from services.api.__main__ import serve
 from services.api.app import create_app
-from services.api.http.gateway import Door
+from services.api.http.gateway import Gateway
 from services.api.logs import log_as
 from tests.services.folder_source import FolderSource
 
 FOLDER = "TESTS_REGISTRY_FOLDER"
 
 
-def make_app() -> Door:
+def make_app() -> Gateway:
     """What each process of it serves."""
     settings = read_settings()
     log_as(settings)

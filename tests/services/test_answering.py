@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from services.api.inputs.base import Question
 
 from modelyard.contract import Answer, Arrays, Contract
 from modelyard.models.onnx.compiled import CompiledModel, Scores
-from services.api.errors import NoAnswer
-from services.api.inputs.kinds import Question
+from services.api.errors import InferenceError
 from services.api.models.served import ServedVersion
 from tests.services.made_models import LOAN_RECORD, loan_contract, write_package
 
@@ -36,12 +36,12 @@ def counted(tmp_path: Path) -> CountedModel:
     return CountedModel(CompiledModel.load(tmp_path))
 
 
-def ask(model: CountedModel, *turns: list[dict[str, Any]]) -> list[Answer | NoAnswer]:
+def ask(model: CountedModel, *turns: list[dict[str, Any]]) -> list[Answer | InferenceError]:
     """The answers to records that are asked in turns."""
 
-    async def asking() -> list[Answer | NoAnswer]:
+    async def asking() -> list[Answer | InferenceError]:
         served = ServedVersion(1, cast(CompiledModel, model))
-        answers: list[Answer | NoAnswer] = []
+        answers: list[Answer | InferenceError] = []
         for records in turns:
             for record in records:
                 served.ask(Question(record), answers.append)
@@ -61,12 +61,12 @@ def test_requests_of_one_turn_of_the_loop_are_one_call_of_the_model(counted: Cou
 def test_a_model_that_breaks_is_told_to_each_and_every_one(counted: CountedModel) -> None:
     counted.failure = RuntimeError("no memory")
     for answer in ask(counted, [LOAN_RECORD] * 3):
-        assert isinstance(answer, NoAnswer)
+        assert isinstance(answer, InferenceError)
         assert "no memory" in str(answer)
 
 
 def test_a_score_that_is_no_number_is_no_answer(tmp_path: Path) -> None:
     write_package(tmp_path, loan_contract(), [LOAN_RECORD], bias=float("nan"))
     [answer] = ask(CountedModel(CompiledModel.load(tmp_path)), [LOAN_RECORD])
-    assert isinstance(answer, NoAnswer)
+    assert isinstance(answer, InferenceError)
     assert "version 1 of loan_approval has no answer to this record" in str(answer)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from services.api.inputs.readers import make_reader
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Target, TaskKind
-from services.api.inputs.kinds import make_reader
 from services.api.http.schemas import answer_schema, record_schema
 from tests.services.conftest import Case
 from tests.services.made_models import EVERY_RECORD, every_type_contract, put
@@ -133,5 +133,5 @@ def test_no_request_that_the_document_allows_or_forbids_is_an_error_of_the_servi
         ask()
     numbers = served.client.get("/metrics").text
     assert 'outcome="answered"' in numbers
-    assert 'outcome="unusable"' in numbers
+    assert 'outcome="invalid"' in numbers
     assert "Traceback" not in served.logged()

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from services.api.inputs.json_record import MOST_PROBLEMS
 
 from benchmarks.attacks import BAD_BATCHES, BAD_RECORDS, BATCH_BYTES, MEGABYTE, Watch, bad_batch, bad_record, fill
 from modelyard.pictures import from_base64, to_base64
-from services.api.inputs.table import MOST_PROBLEMS
 from tests.painted import encoded, photo, pixels, weather
 from tests.services.conftest import Case
 from tests.services.made_models import LOAN_RECORD, put

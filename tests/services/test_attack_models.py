@@ -53,7 +53,7 @@ def test_a_version_that_never_ends_holds_up_nothing(case: Case) -> None:
     assert case.answer()["model_version"] == 3
     # What becomes of version 2 is no news of version 3.
     wait_until(lambda: not is_trying(case), case.api.logged)
-    assert (case.health()["offered_version"], case.health()["proof"]) == (3, "ok")
+    assert (case.health()["target_version"], case.health()["self_test"]) == (3, "ok")
 
 
 def test_challengers_that_never_end_hold_up_nothing(case: Case) -> None:
@@ -97,8 +97,8 @@ def test_a_version_that_is_too_large_is_told_and_not_fetched(
     with start_api(model_limit_mb=10) as api:
         api.wait_for_version(1)
         source.point(loan_approval=2)
-        wait_until(lambda: api.health()["offered_version"] == 2, api.logged)
-        assert api.health()["proof"] == "failed"
+        wait_until(lambda: api.health()["target_version"] == 2, api.logged)
+        assert api.health()["self_test"] == "failed"
         assert api.answer(LOAN_RECORD)["model_version"] == 1
 
 

@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from modelyard.embedded.postgres import Postgres
-from services.api.log.rows import Kept
-from services.api.service import PROBE_SECONDS
+from services.api.log.rows import LogEntry
 from services.api.log.spool import MEGABYTE, Spool
+from services.api.service import PROBE_SECONDS
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.load import Load, loaded
@@ -189,7 +189,7 @@ def test_a_damaged_spool_holds_up_no_other(
     folder.mkdir(parents=True)
     for number, name in enumerate(("first", "in_between", "last")):
         spool = Spool(folder / f"{name}.sqlite3", MEGABYTE)
-        spool.add([Kept((row(number, features=json.dumps("x" * 20 * PAGE_BYTES)),))])
+        spool.add([LogEntry((row(number, features=json.dumps("x" * 20 * PAGE_BYTES)),))])
         spool.close()
     DAMAGES[damage](folder / "in_between.sqlite3")
     with start_api() as api:

@@ -20,7 +20,7 @@ from modelyard.contract import Contract, Seen
 from modelyard.embedded.postgres import Postgres
 from modelyard.models.onnx.compiled import CompiledModel
 from modelyard.pictures import read_picture, to_base64
-from services.api.errors import UnusableRequest
+from services.api.errors import InvalidRequest
 from services.api.inputs.image import PictureReader
 from tests.painted import BAD, CONVERTED, SHAPE, encoded, photo, pixels, weather
 from tests.services.folder_source import FolderSource
@@ -207,7 +207,7 @@ def test_group_and_time_are_kept_with_a_picture_and_a_time_is_one_in_a_form_as_i
             form_of(content, taken_on=time),
             (json.dumps(picture | {"taken_on": time}).encode(), "application/json"),
         ):
-            with pytest.raises(UnusableRequest) as caught:
+            with pytest.raises(InvalidRequest) as caught:
                 reader.read(body, kind)
             [problem] = caught.value.problems
             assert problem["loc"] == ["body", "taken_on"]

@@ -84,20 +84,20 @@ def test_every_request_is_counted_by_what_became_of_it(case: Case) -> None:
     case.answer()
     case.promote(2)
     case.answer()
-    counts = numbers(case.api, "modelyard_request_seconds_count")
+    counts = numbers(case.api, "modelyard_request_duration_seconds_count")
     of_case = {labels: count for labels, count in counts.items() if f'"{case.name}"' in labels}
     assert of_case == {
-        f'{{outcome="unusable",use_case="{case.name}",version="1"}}': 1,
-        f'{{outcome="answered",use_case="{case.name}",version="1"}}': 1,
-        f'{{outcome="answered",use_case="{case.name}",version="2"}}': 1,
+        f'{{outcome="invalid",use_case="{case.name}",model_version="1"}}': 1,
+        f'{{outcome="answered",use_case="{case.name}",model_version="1"}}': 1,
+        f'{{outcome="answered",use_case="{case.name}",model_version="2"}}': 1,
     }
-    assert counts['{outcome="unknown",use_case="",version=""}'] >= 1
-    assert numbers(case.api, "modelyard_swaps_total")[f'{{use_case="{case.name}"}}'] == 2
+    assert counts['{outcome="not_found",use_case="",model_version=""}'] >= 1
+    assert numbers(case.api, "modelyard_model_swaps_total")[f'{{use_case="{case.name}"}}'] == 2
     assert numbers(case.api, "modelyard_model_version")[f'{{use_case="{case.name}"}}'] == 2
     age = time.time() - numbers(case.api, "modelyard_model_loaded_timestamp_seconds")[f'{{use_case="{case.name}"}}']
     assert 0 <= age < 60
     assert numbers(case.api, "modelyard_spool_rows") == {"": 0}
-    assert numbers(case.api, "modelyard_database_down") == {"": 0}
+    assert numbers(case.api, "modelyard_processes_without_database") == {"": 0}
 
 
 TRACE_STATES = [("tracestate", "one=1"), ("tracestate", "two=2")]
@@ -190,4 +190,4 @@ def test_clients_that_leave_take_nothing_with_them(case: Case) -> None:
         thread.join()
     assert case.answer()
     # The one that asks.
-    wait_until(lambda: numbers(case.api, "modelyard_requests_under_way")[""] == 1, case.api.logged)
+    wait_until(lambda: numbers(case.api, "modelyard_requests_in_flight")[""] == 1, case.api.logged)

@@ -38,7 +38,7 @@ def test_a_process_is_known_before_it_serves_anything(
     with start_api() as api:
         wait_until(lambda: api.process.pid in processes(raw_engine))
         process = processes(raw_engine)[api.process.pid]
-        assert (process.model_version, process.offered_version, process.proof) == (None, None, None)
+        assert (process.model_version, process.target_version, process.self_test) == (None, None, None)
 
 
 def test_a_swap_is_told_at_once(start_api: StartApi, source: FolderSource, raw_engine: Engine) -> None:
@@ -46,17 +46,17 @@ def test_a_swap_is_told_at_once(start_api: StartApi, source: FolderSource, raw_e
     with start_api(api_heartbeat_seconds=3600) as api:
         pid = api.process.pid
         wait_until(lambda: pid in processes(raw_engine) and processes(raw_engine)[pid].model_version == 1)
-        assert processes(raw_engine)[pid].proof == "ok"
+        assert processes(raw_engine)[pid].self_test == "ok"
         put(source, 2, loan_contract(), LOAN_RECORD, example_off_by=0.01)
         source.point(loan_approval=2)
-        wait_until(lambda: processes(raw_engine)[pid].offered_version == 2)
+        wait_until(lambda: processes(raw_engine)[pid].target_version == 2)
         process = processes(raw_engine)[pid]
-        assert (process.model_version, process.proof) == (1, "failed")
+        assert (process.model_version, process.self_test) == (1, "failed")
         assert "version 2 cannot be served" in process.detail
         put(source, 3, loan_contract(), LOAN_RECORD)
         source.point(loan_approval=3)
         wait_until(lambda: processes(raw_engine)[pid].model_version == 3)
-        assert (processes(raw_engine)[pid].offered_version, processes(raw_engine)[pid].proof) == (3, "ok")
+        assert (processes(raw_engine)[pid].target_version, processes(raw_engine)[pid].self_test) == (3, "ok")
 
 
 def test_a_process_beats_and_says_good_bye(start_api: StartApi, raw_engine: Engine) -> None:

@@ -7,10 +7,10 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from services.api.inputs.json_record import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, TaskKind
-from services.api.errors import Problem, UnusableRequest
-from services.api.inputs.table import LONGEST_KEY, LONGEST_TEXT, MOST_PROBLEMS, RecordReader
+from services.api.errors import InvalidRequest, Problem
 from services.api.http.schemas import record_schema
 from tests.services.made_models import EVERY_RECORD, LOAN_RECORD, every_type_contract, loan_contract
 
@@ -28,7 +28,7 @@ def read(reader: RecordReader, record: object) -> tuple[dict[str, Any], str | No
 
 
 def problems(reader: RecordReader, body: bytes) -> list[Problem]:
-    with pytest.raises(UnusableRequest) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         reader.read(body)
     assert caught.value.status == 422
     return caught.value.detail

@@ -93,10 +93,10 @@ def test_it_serves_what_the_registry_has_with_nothing_but_its_own_packages(
         second = api.answer(LOAN_RECORD, registered.name)
         assert second["probability"] > first["probability"]
         registered.promote(registered.add(example_off_by=0.1))
-        wait_until(lambda: api.health(registered.name)["offered_version"] == 3, api.logged)
-        assert api.health(registered.name)["proof"] == "failed"
+        wait_until(lambda: api.health(registered.name)["target_version"] == 3, api.logged)
+        assert api.health(registered.name)["self_test"] == "failed"
         registered.promote(registered.add(without="model.onnx"))
-        wait_until(lambda: api.health(registered.name)["offered_version"] == 4, api.logged)
+        wait_until(lambda: api.health(registered.name)["target_version"] == 4, api.logged)
         assert "version 4 has no model.onnx in the registry" in api.health(registered.name)["detail"]
         assert api.answer(LOAN_RECORD, registered.name)["model_version"] == 2
         assert "onnxruntime" in loaded(api)

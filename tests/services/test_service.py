@@ -9,14 +9,14 @@ import pytest
 
 from modelyard.settings import Settings
 from services.api import service as service_module
+from services.api.limits.traffic import Traffic
 from services.api.log.drain import Drain
+from services.api.log.spool import Spool
 from services.api.models.heartbeat import Heartbeat
 from services.api.models.registry_watch import RegistryWatch
-from services.api.service import Service, running
 from services.api.models.served import Models
 from services.api.models.shadow import Shadows
-from services.api.log.spool import Spool
-from services.api.limits.traffic import Traffic
+from services.api.service import Service, running
 from tests.services.folder_source import FolderSource
 from tests.services.running_api import free_port
 

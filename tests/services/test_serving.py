@@ -51,7 +51,7 @@ def test_a_new_version_is_taken_while_it_runs(case: Case) -> None:
     answer = case.answer()
     assert answer["model_version"] == 2
     assert answer["probability"] > before
-    assert (case.health()["offered_version"], case.health()["proof"]) == (2, "ok")
+    assert (case.health()["target_version"], case.health()["self_test"]) == (2, "ok")
 
 
 def test_a_new_use_case_is_taken_while_it_runs(case: Case) -> None:
@@ -108,8 +108,8 @@ def test_a_version_that_fails_its_proof_is_told_and_not_served(case: Case) -> No
     assert case.health()["model_version"] == 1
     assert case.answer()["probability"] == before
     case.point(1)
-    wait_until(lambda: case.health()["proof"] == "ok")
-    assert case.health()["offered_version"] == 1
+    wait_until(lambda: case.health()["self_test"] == "ok")
+    assert case.health()["target_version"] == 1
 
 
 @pytest.mark.parametrize("name", ["contract.json", "model.onnx", "example.json"])
@@ -182,7 +182,7 @@ def test_another_use_cases_model_is_told_and_not_served(case: Case) -> None:
 def test_a_first_version_that_fails_leaves_a_sentence(start_api: StartApi, source: FolderSource) -> None:
     put(source, 1, loan_contract(), LOAN_RECORD, example_off_by=0.01)
     with start_api() as api:
-        wait_until(lambda: api.health().get("proof") == "failed", api.logged)
+        wait_until(lambda: api.health().get("self_test") == "failed", api.logged)
         response = api.predict(LOAN_RECORD)
         assert response.status_code == 503
         assert "version 1 cannot be served" in response.json()["detail"]
@@ -231,7 +231,7 @@ def test_a_restart_answers_from_the_cache(start_api: StartApi, source: FolderSou
     with start_api() as api:
         answer = api.answer(LOAN_RECORD)
         assert (answer["model_version"], answer["probability"]) == (2, before)
-        assert (api.health()["proof"], api.health()["offered_version"]) == ("ok", 2)
+        assert (api.health()["self_test"], api.health()["target_version"]) == ("ok", 2)
         assert "from the cache" in api.health()["detail"]
 
 

@@ -145,7 +145,7 @@ def test_a_challenger_that_breaks_harms_nobody(case: Case, raw_engine: Engine) -
     challenge(case, 2, detour=breaking_detour())
     for _ in range(2):
         assert case.api.client.post(f"/predict/{case.name}/batch", json=BATCH).status_code == 200
-    wait_until(lambda: counted(case) == {"no_answer": 2 * len(BATCH)}, case.api.logged)
+    wait_until(lambda: counted(case) == {"model_error": 2 * len(BATCH)}, case.api.logged)
     assert rows(raw_engine, case.name) == []
     said = f"the challenger: version 2 of {case.name} has no answer to this record"
     assert case.api.logged().count(said) == 1
@@ -186,7 +186,7 @@ def test_a_challenger_that_fails_its_proof_is_told(case: Case) -> None:
     sentence = "version 2 cannot be asked: the model's answers to its example differ"
     wait_until(lambda: sentence in shadow(case.api, case.name).get("detail", ""), case.api.logged)
     assert case.answer()["model_version"] == 1
-    assert case.health()["proof"] == "ok"
+    assert case.health()["self_test"] == "ok"
 
 
 def test_the_shadow_follows_the_alias(case: Case, raw_engine: Engine) -> None:
@@ -265,7 +265,7 @@ def test_while_much_is_under_way_challengers_wait(
 
 def under_way(api: RunningApi) -> int:
     """How many requests are being answered, this one with them."""
-    found = re.search(r"^modelyard_requests_under_way (\S+)$", api.client.get("/metrics").text, re.MULTILINE)
+    found = re.search(r"^modelyard_requests_in_flight (\S+)$", api.client.get("/metrics").text, re.MULTILINE)
     assert found
     return int(float(found[1]))
 

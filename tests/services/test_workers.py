@@ -91,7 +91,7 @@ def test_whoever_is_asked_counts_for_all(api: RunningApi) -> None:
 
     def counted() -> int:
         text = api.client.get("/metrics").text
-        pattern = r'modelyard_request_seconds_count\{outcome="answered",use_case="loan_approval",version="1"\} (\d+)'
+        pattern = r'modelyard_request_duration_seconds_count\{outcome="answered",use_case="loan_approval",model_version="1"\} (\d+)'
         return int(re.findall(pattern, text)[0])
 
     wait_until(lambda: counted() == expected, lambda: f"{counted()} of {expected}")

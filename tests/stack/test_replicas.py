@@ -46,7 +46,7 @@ def answering(stack: Stack) -> dict[str, int]:
     """How many predictions each process has kept that the balancer leads to."""
     with httpx.Client(base_url=stack.url("MODELYARD_API_BALANCER_PORT"), trust_env=False, timeout=30) as client:
         healths = [client.get("/health").raise_for_status().json() for _ in range(2 * PROCESSES)]
-    return {health["process_id"]: health["predictions_kept"] for health in healths}
+    return {health["process_id"]: health["predictions_logged"] for health in healths}
 
 
 def door(stack: Stack) -> int:

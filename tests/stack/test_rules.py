@@ -8,8 +8,8 @@ import pytest
 import yaml
 from engine_proxy import read_platform
 
-from modelyard.catalog import read_catalog
 from modelyard.admin.make_secrets import files_by_service
+from modelyard.catalog import read_catalog
 from modelyard.settings import SECRETS_FOLDER, STEP_SETTINGS, DatabasePasswords, Logins
 from modelyard.variables import variable_of
 

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Feature, FeatureType, Label, Target, TaskKind
-from modelyard.models.tabular.export import Agreement
 from modelyard.models.evaluation.evidence import Answers, Evidence
 from modelyard.models.evaluation.gate import Judgement, judge
+from modelyard.models.tabular.export import Agreement
 from modelyard.use_case import Gate
 
 AGREES = Agreement(records=1, largest_difference=0, other_decisions=0)

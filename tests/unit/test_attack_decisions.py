@@ -10,11 +10,11 @@ from scipy.special import expit
 
 from benchmarks import gate as benchmark
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.tabular.export import Agreement
 from modelyard.models.evaluation.evidence import Answers, Evidence
 from modelyard.models.evaluation.findings import lines
 from modelyard.models.evaluation.gate import Judgement, judge, objections_to_data
 from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.tabular.export import Agreement
 from modelyard.objective import Cost, Objective
 from modelyard.use_case import Gate
 

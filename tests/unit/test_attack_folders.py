@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.authoring.pictures import picture_draft_of
 from modelyard.admin.storage import files_to_send, mirror_use_cases
+from modelyard.authoring.pictures import picture_draft_of
 from modelyard.errors import BadInput
 from modelyard.pictures import LARGEST_BYTES
 from modelyard.sources.allowed import AllowedSources

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 
 from modelyard.contract import TaskKind
 from modelyard.errors import UnusableModel
-from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.models.onnx.compiled import GRAPH_ERRORS, MODEL_FILE, CompiledModel
 from modelyard.models.onnx.graph import check_graph
+from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.models.onnx.verification import load_checked
 from tests.services.made_attacks import (
     MANY_ROUNDS,

@@ -8,7 +8,6 @@ from scipy.special import expit, softmax
 from modelyard.contract import Calibration, TaskKind
 from modelyard.models.calibration import FEWEST_OF_A_CLASS, calibrate, fit_calibration, prior_correction
 from modelyard.models.cross_validation import HeldOut
-from modelyard.models.fit import fit
 from modelyard.models.evaluation.reliability import (
     asked_about,
     calibration_error,
@@ -16,6 +15,7 @@ from modelyard.models.evaluation.reliability import (
     probability_metrics,
     reliability_of,
 )
+from modelyard.models.fit import fit
 from tests.unit.test_fit import records, use_case
 
 Classes = np.ndarray

@@ -6,11 +6,11 @@ import pytest
 
 from modelyard.contract import Feature, FeatureType, Label, Target, TaskKind
 from modelyard.errors import BadInput
-from modelyard.models.tabular.export import TOLERANCE, Agreement, compare_scores
 from modelyard.models.cross_validation import Dependence, choose_folds, hold_out
-from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
 from modelyard.models.evaluation.metrics import choose_threshold
 from modelyard.models.evaluation.plots import IMPORTANCE_RECORDS, importance_plot
+from modelyard.models.fit import Fitted, Fitting, decide, fit, pictures
+from modelyard.models.tabular.export import TOLERANCE, Agreement, compare_scores
 from modelyard.models.tabular.pipeline import MOST_CATEGORIES
 from modelyard.use_case import Candidate, Split, UseCase
 

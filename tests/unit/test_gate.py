@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from benchmarks import gate as benchmark
 from modelyard.contract import Contract, Feature, FeatureType, Target, TaskKind
-from modelyard.models.tabular.export import Agreement
 from modelyard.models.evaluation.evidence import Answers, Evidence
 from modelyard.models.evaluation.gate import Judgement, judge, objections_to_data, refuse
+from modelyard.models.tabular.export import Agreement
 from modelyard.use_case import Gate
 
 RECORDS = 1000

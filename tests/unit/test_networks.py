@@ -12,17 +12,17 @@ import pytest
 
 from modelyard.contract import Calibration, Pixels
 from modelyard.errors import BadInput, StepFailed
-from modelyard.models.images.architectures import training as networks
 from modelyard.models.calibration import calibrate, calibrated
-from modelyard.models.images.export import compile_network
-from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
-from modelyard.models.fit import Fitted, loaded
-from modelyard.models.images.fit import figures, fit_pictures
-from modelyard.models.images.architectures import resnet50
-from modelyard.models.inputs import frame_scores
-from modelyard.models.images.test_scores import SCORES_FILE, scores_of
 from modelyard.models.evaluation.metrics import choose_threshold
+from modelyard.models.fit import Fitted, loaded
+from modelyard.models.images.architectures import resnet50
+from modelyard.models.images.architectures import training as networks
+from modelyard.models.images.export import compile_network
+from modelyard.models.images.fit import figures, fit_pictures
+from modelyard.models.images.test_scores import SCORES_FILE, scores_of
 from modelyard.models.images.training import Part, network_scores
+from modelyard.models.inputs import frame_scores
+from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel
 from modelyard.stores.registry import _without_optimizer
 from modelyard.use_case import Candidate, UseCase
 from tests.own_network import flat
@@ -204,7 +204,10 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"estimator": "modelyard.models.images.architectures.nothing"}, "there is no estimator modelyard.models.images.architectures.nothing"),
+        (
+            {"estimator": "modelyard.models.images.architectures.nothing"},
+            "there is no estimator modelyard.models.images.architectures.nothing",
+        ),
         (
             {"parameters": {"colour": "red"}},
             r"small: modelyard\.models\.images\.basic cannot be made: .*colour",

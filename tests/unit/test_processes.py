@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from modelyard.errors import BadInput
 from modelyard.embedded.processes import check_port_is_free, free_ports
+from modelyard.errors import BadInput
 
 
 def test_a_port_in_use_is_a_sentence_that_names_it_and_what_uses_it() -> None:

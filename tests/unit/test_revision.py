@@ -43,7 +43,10 @@ def test_all_code_that_a_model_of_a_table_comes_from_is_in_the_fingerprint() -> 
 
 
 def test_all_code_that_a_model_of_pictures_comes_from_is_in_the_fingerprint() -> None:
-    assert used_by("modelyard.models.images.fit") | used_by("modelyard.models.images.architectures") <= {*CODE, *PICTURE_CODE}
+    assert used_by("modelyard.models.images.fit") | used_by("modelyard.models.images.architectures") <= {
+        *CODE,
+        *PICTURE_CODE,
+    }
 
 
 def libraries_of(use_case: UseCase) -> set[str]:

@@ -10,13 +10,13 @@ from starlette.types import Receive, Scope, Send
 from modelyard.hosts import REFUSAL, AllowedHosts
 from modelyard.settings import Settings
 from services.api import metrics
-from services.api.limits.bodies import SMALL_BYTES
-from services.api.errors import BodyTooLarge, ForeignHost, NotAllowed, Overloaded, RequestError, answer_to
-from services.api.http.request import PATH
+from services.api.errors import BodyTooLarge, ForeignHost, Overloaded, RequestError, Unauthorized, answer_to
 from services.api.http.predict import predict
-from services.api.service import Service
+from services.api.http.request import PATH
 from services.api.http.trace import passing_on
+from services.api.limits.bodies import SMALL_BYTES
 from services.api.limits.traffic import Traffic
+from services.api.service import Service
 
 LOGGER = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ BEARER = b"Bearer "
 CALLER_DIGITS = 16
 
 
-class Door:
+class Gateway:
     """The API as the server sees it.
 
     Args:
@@ -57,7 +57,7 @@ class Door:
             await _refuse(ForeignHost(REFUSAL), scope, receive, send)
         elif (caller := self._caller(scope)) is None:
             sentence = "this API answers only requests with a key, in the header X-API-Key or Authorization: Bearer"
-            await _refuse(NotAllowed(sentence), scope, receive, send)
+            await _refuse(Unauthorized(sentence), scope, receive, send)
         elif self._traffic.under_way >= self.most_requests:
             sentence = f"{self.most_requests} requests are being answered already (MODELYARD_API_CONCURRENCY_LIMIT)"
             await _refuse(Overloaded(sentence), scope, receive, send)

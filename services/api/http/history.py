@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from modelyard.contract import Label
 from modelyard.stores.database import statement
-from services.api.log.database import DATABASE_ERRORS, unavailable
 from services.api.errors import NotReady
 from services.api.http.openapi import json_content
 from services.api.http.routes import ServiceDep
+from services.api.log.database import DATABASE_ERRORS, unavailable
 
 MOST = 200
 USUAL = 20

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.api.log.idempotency import LONGEST_KEY
 from services.api.http.schemas import Schema, answer_schema, form_schema, record_schema
+from services.api.log.idempotency import LONGEST_KEY
 from services.api.models.served import Models, ServedVersion
 
 TAG = "predictions"

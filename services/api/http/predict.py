@@ -15,22 +15,22 @@ from starlette.types import Receive, Scope, Send
 
 from modelyard.contract import Answer
 from services.api import metrics
-from services.api.models.answers import answer_content, make_all, make_row
-from services.api.limits.bodies import ClientLeft
 from services.api.errors import (
-    NoAnswer,
+    InferenceError,
     RequestError,
-    TooSlow,
+    RequestTimeout,
     answer_to,
     unexpected,
 )
-from services.api.log.idempotency import Asked
 from services.api.http.request import Incoming, new_request_id
+from services.api.inputs.base import JSON, Question
+from services.api.limits.bodies import ClientLeft
+from services.api.log.idempotency import IdempotentRequest
 from services.api.log.prediction_log import settle
-from services.api.inputs.kinds import JSON, Question
-from services.api.log.rows import Kept, Row
-from services.api.service import Service
+from services.api.log.rows import LogEntry, Row
+from services.api.models.answers import answer_content, make_all, make_row
 from services.api.models.served import ServedVersion
+from services.api.service import Service
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,10 +66,10 @@ async def predict(service: Service, caller: str, scope: Scope, receive: Receive,
     except RequestError as error:
         await _refusal(service, incoming, error)(scope, receive, send)
     except TimeoutError:
-        late = TooSlow("the request was not answered in time (MODELYARD_API_REQUEST_SECONDS)")
+        late = RequestTimeout("the request was not answered in time (MODELYARD_API_REQUEST_SECONDS)")
         await _refusal(service, incoming, late)(scope, receive, send)
     except ClientLeft:
-        _note(incoming, "left")
+        _note(incoming, "client_disconnected")
     except Exception as caught:
         # The request's outermost edge.
         LOGGER.exception("a prediction failed")
@@ -99,18 +99,18 @@ async def _answer(service: Service, incoming: Incoming, receive: Receive) -> byt
     if key is None:
         return (await work(service, served, incoming, body, None)).body
     kind = "batch" if incoming.is_batch else "single"
-    asked = await Asked.of(incoming.caller, served.contract.use_case, key, kind, body)
-    return await service.repeats.once(asked, lambda: work(service, served, incoming, body, asked))
+    asked = await IdempotentRequest.of(incoming.caller, served.contract.use_case, key, kind, body)
+    return await service.repeats.get_or_compute(asked, lambda: work(service, served, incoming, body, asked))
 
 
 async def _single(
-    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: Asked | None
+    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: IdempotentRequest | None
 ) -> Answered:
     """Answers one record. The version that takes the request also finishes it, whatever is swapped in meanwhile."""
     question = await served.read(body, incoming.content_type)
     future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
-    def tell(answer: Answer | NoAnswer) -> None:
+    def tell(answer: Answer | InferenceError) -> None:
         try:
             row, content = _said(served, question, answer, incoming.seconds)
         except Exception as error:  # noqa: BLE001 - told to the request, which logs it
@@ -119,7 +119,7 @@ async def _single(
             return
         sent = to_json(content)
         claim = asked.claim(row.request_id, sent) if asked else None
-        service.log.add(Kept((row,), claim), lambda outcome: settle(future, _answered(sent, row, outcome)))
+        service.log.add(LogEntry((row,), claim), lambda outcome: settle(future, _answered(sent, row, outcome)))
 
     served.ask(question, tell)
     answered = await future
@@ -129,9 +129,9 @@ async def _single(
 
 
 def _said(
-    served: ServedVersion, question: Question, answer: Answer | NoAnswer, seconds: float
+    served: ServedVersion, question: Question, answer: Answer | InferenceError, seconds: float
 ) -> tuple[Row, dict[str, Any]]:
-    if isinstance(answer, NoAnswer):
+    if isinstance(answer, InferenceError):
         raise answer
     row = make_row(served, question, answer, seconds * 1000)
     return row, answer_content(served, row.request_id, question, answer)
@@ -142,7 +142,7 @@ def _answered(body: bytes, row: Row, outcome: bool | Exception) -> Answered | Ex
 
 
 async def _batch(
-    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: Asked | None
+    service: Service, served: ServedVersion, incoming: Incoming, body: bytes, asked: IdempotentRequest | None
 ) -> Answered:
     """Answers many records, all of them or none."""
     async with service.batches:
@@ -150,7 +150,7 @@ async def _batch(
         rows, sent = await _answer_all(served, questions, incoming)
         claim = asked.claim(rows[0].request_id, sent) if asked else None
         incoming.records = len(rows)
-        answered = Answered(sent, await service.log.keep(Kept(rows, claim)), [row.request_id for row in rows])
+        answered = Answered(sent, await service.log.keep(LogEntry(rows, claim)), [row.request_id for row in rows])
         if answered.is_kept:
             service.shadows.add(served, questions, answered.request_ids)
         return answered

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from starlette.types import Receive, Scope
 from uuid_utils import uuid7
 
-from services.api.limits.bodies import SMALL_BYTES, Bodies, Held
-from services.api.errors import BodyTooLarge, FromAnotherSite
-from services.api.inputs.kinds import is_json
+from services.api.errors import BodyTooLarge, CrossSiteRequest
 from services.api.http.trace import trace_id
+from services.api.inputs.base import is_json
+from services.api.limits.bodies import SMALL_BYTES, Bodies, Held
 
 PATH = "/predict"
 BATCH = "/batch"
@@ -87,7 +87,7 @@ class Incoming:
         if origin is None or is_json(self.content_type):
             return
         if urlsplit(origin).netloc != self._headers.get(b"host"):
-            raise FromAnotherSite(f"a page of {origin.decode('latin-1')} cannot send forms to this service")
+            raise CrossSiteRequest(f"a page of {origin.decode('latin-1')} cannot send forms to this service")
 
     async def body(self, receive: Receive, limit: int, bodies: Bodies) -> bytes:
         """The whole body, which counts in `bodies` until `let_go`.

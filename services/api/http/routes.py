@@ -11,9 +11,9 @@ from starlette.routing import Route
 from modelyard.contract import Contract, Feature, FeatureType, Label, Limits, Reliability, TaskKind, Value
 from services.api import metrics
 from services.api.http.openapi import json_content
-from services.api.service import Service
-from services.api.models.served import Proof, ServedVersion, UseCaseState
+from services.api.models.served import SelfTest, ServedVersion, UseCaseState
 from services.api.models.shadow import Challenger
+from services.api.service import Service
 
 NOT_READY: dict[str, Any] = {"description": "They cannot; `detail` says why.", "content": json_content("Error")}
 
@@ -50,8 +50,8 @@ class UseCaseHealth(BaseModel):
     """What this process does for a use case."""
 
     model_version: int | None
-    offered_version: int | None
-    proof: Proof | None
+    target_version: int | None
+    self_test: SelfTest | None
     detail: str
     shadow: ShadowHealth | None
 
@@ -63,8 +63,8 @@ class UseCaseHealth(BaseModel):
             shadow = ShadowHealth(model_version=challenger.version, asked=challenger.is_asked, detail=challenger.detail)
         return cls(
             model_version=state.version,
-            offered_version=state.offered_version,
-            proof=state.proof,
+            target_version=state.target_version,
+            self_test=state.self_test,
             detail=state.detail,
             shadow=shadow,
         )
@@ -86,7 +86,7 @@ class Health(BaseModel):
     spool: SpoolHealth
     registry: str
     use_cases: dict[str, UseCaseHealth]
-    predictions_kept: int
+    predictions_logged: int
     process_id: UUID
     started_at: datetime
 
@@ -194,7 +194,7 @@ async def health(service: ServiceDep, response: Response) -> Health:
             state.use_case: UseCaseHealth.of(state, service.shadows.challenger(state.use_case))
             for state in service.models.states()
         },
-        predictions_kept=service.log.kept,
+        predictions_logged=service.log.kept,
         process_id=service.heartbeat.process_id,
         started_at=service.heartbeat.started_at,
     )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelyard.contract import Contract, Feature, FeatureType, Interval, Value, plain
-from services.api.inputs.table import LARGEST_KEY, LONGEST_KEY, LONGEST_TEXT, TEXT_PATTERN, bounds
+from services.api.inputs.json_record import LARGEST_KEY, LONGEST_KEY, LONGEST_TEXT, TEXT_PATTERN, bounds
 
 Schema = dict[str, Any]
 

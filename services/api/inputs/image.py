@@ -14,11 +14,11 @@ from python_multipart.multipart import Field, File, parse_options_header
 
 from modelyard.contract import Arrays, Contract, Value, brightness
 from modelyard.pictures import Picture, TooLargePicture, UnknownPicture, UnusablePicture, from_base64, read_picture
-from services.api.errors import BodyTooLarge, NotAPicture, Problem, UnusableRequest
+from services.api.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedImage
+from services.api.inputs.base import JSON, Question, check_is_json, is_json
 from services.api.inputs.flat_json import READABLE_BYTES, NotFlat
+from services.api.inputs.json_record import LONGEST_KEY, SHOWN_CHARACTERS, TIME, RecordReader, is_time
 from services.api.inputs.long_text import Shortened, beginning, read_text, shorten
-from services.api.inputs.kinds import JSON, Question, check_is_json, is_json
-from services.api.inputs.table import LONGEST_KEY, SHOWN_CHARACTERS, TIME, RecordReader, is_time
 
 FORM = "multipart/form-data"
 # A form has one picture and perhaps a key: it ends at more.
@@ -59,9 +59,9 @@ class PictureReader:
         """The picture in a body.
 
         Raises:
-            NotAPicture: The file is no picture, or of a kind that is not read.
+            UnsupportedImage: The file is no picture, or of a kind that is not read.
             BodyTooLarge: The picture has too many bytes or pixels.
-            UnusableRequest: The picture is damaged, or the body is neither such a form nor such an object.
+            InvalidRequest: The picture is damaged, or the body is neither such a form nor such an object.
         """
         if is_json(content_type):
             short, texts = self._shortened(body, 1)
@@ -124,7 +124,7 @@ class PictureReader:
         try:
             return read_picture(content, self._feature.image_shape)
         except UnknownPicture as problem:
-            raise NotAPicture(f"{name} {problem}") from problem
+            raise UnsupportedImage(f"{name} {problem}") from problem
         except TooLargePicture as problem:
             raise BodyTooLarge(f"{name} {problem}") from problem
         except UnusablePicture as problem:
@@ -181,8 +181,8 @@ class PictureReader:
             raise self._unusable("string_type", f"{name} must be a text of up to {LONGEST_KEY} characters", name)
         return text.decode(errors="replace")
 
-    def _unusable(self, kind: str, sentence: str, *where: str) -> UnusableRequest:
-        return UnusableRequest([Problem(type=kind, loc=["body", *where], msg=sentence)])
+    def _unusable(self, kind: str, sentence: str, *where: str) -> InvalidRequest:
+        return InvalidRequest([Problem(type=kind, loc=["body", *where], msg=sentence)])
 
 
 def _form(body: bytes, content_type: str) -> Form:
@@ -209,5 +209,5 @@ def _form(body: bytes, content_type: str) -> Form:
         parser.finalize()
     except (FormParserError, MultipartParseError, ValueError) as error:
         problem = f"the body is not the form that its Content-Type says: {error}"
-        raise UnusableRequest([Problem(type="form", loc=["body"], msg=problem)]) from error
+        raise InvalidRequest([Problem(type="form", loc=["body"], msg=problem)]) from error
     return form

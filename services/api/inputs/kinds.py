@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from modelyard.contract import Arrays, Contract, Record
-from services.api.errors import Problem, UnusableRequest
-from services.api.inputs.table import RecordReader
+from services.api.errors import InvalidRequest, Problem
+from services.api.inputs.json_record import RecordReader
 
 JSON = "application/json"
 
@@ -39,14 +39,14 @@ class Reader(Protocol):
         """The question in a body.
 
         Raises:
-            UnusableRequest: It has none that the contract allows; the problems say why.
+            InvalidRequest: It has none that the contract allows; the problems say why.
         """
 
     def read_all(self, body: bytes, content_type: str, most: int) -> Iterator[list[Question]]:
         """The questions in a body that has many: some at a time, as others have their turn in between.
 
         Raises:
-            UnusableRequest: One of them is none that the contract allows; the problems say which and why.
+            InvalidRequest: One of them is none that the contract allows; the problems say which and why.
         """
 
     def arrays(self, questions: Sequence[Question]) -> Arrays:
@@ -140,9 +140,9 @@ def check_is_json(content_type: str) -> None:
     """Returns when a body is said to be JSON.
 
     Raises:
-        UnusableRequest: It is not. Any page can have a browser send other types, and none, without asking first
+        InvalidRequest: It is not. Any page can have a browser send other types, and none, without asking first
             whether it may.
     """
     if not is_json(content_type):
         sentence = f"the body must be JSON, sent with the header Content-Type: {JSON}"
-        raise UnusableRequest([Problem(type="content_type", loc=["body"], msg=sentence)])
+        raise InvalidRequest([Problem(type="content_type", loc=["body"], msg=sentence)])

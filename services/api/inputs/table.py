@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from modelyard.contract import LARGEST_NUMBER, Contract, Feature, FeatureType, Limits, Value
 from modelyard.use_case import moment
-from services.api.errors import Problem, UnusableRequest
+from services.api.errors import InvalidRequest, Problem
 from services.api.inputs.flat_json import READABLE_BYTES, FlatObjects, NotFlat, without_depth
 
 LARGEST_KEY = 2**63 - 1
@@ -63,15 +63,15 @@ class RecordReader:
         """The record in a JSON body, and its key when it has one.
 
         Raises:
-            UnusableRequest: The body is not JSON, or not a record that the contract allows; names every such field.
+            InvalidRequest: The body is not JSON, or not a record that the contract allows; names every such field.
         """
         try:
             record = self._body.validate_json(body if self._flat.is_one(body) else without_depth(body, 1))
         except NotFlat:
             sentence = f"the body must be one JSON object {self._flatness()}; {self._fields()}"
-            raise UnusableRequest([Problem(type="not_flat", loc=["body"], msg=sentence)]) from None
+            raise InvalidRequest([Problem(type="not_flat", loc=["body"], msg=sentence)]) from None
         except ValidationError as error:
-            raise UnusableRequest(self._problems(error)) from None
+            raise InvalidRequest(self._problems(error)) from None
         return self._without_key(record)
 
     def read_all(self, body: bytes, most: int) -> Iterator[list[Named]]:
@@ -82,7 +82,7 @@ class RecordReader:
             most: How many records it may have.
 
         Raises:
-            UnusableRequest: The body is not JSON, or not an array of such records; names every such field of those
+            InvalidRequest: The body is not JSON, or not an array of such records; names every such field of those
                 that were read until there were too many.
         """
         count = 0
@@ -93,14 +93,14 @@ class RecordReader:
                 count += len(records)
                 problems += wrong
                 if len(problems) > MOST_PROBLEMS:
-                    raise UnusableRequest([self._too_many(f"{len(problems)} problems or more")])
+                    raise InvalidRequest([self._too_many(f"{len(problems)} problems or more")])
                 _check_count(count, most)
                 yield [] if problems else [self._without_key(record) for record in records]
         except NotFlat:
             sentence = f"record {count}: what comes here must be one JSON object {self._flatness()}"
             problems.append(Problem(type="not_flat", loc=["body", str(count)], msg=sentence))
         if problems:
-            raise UnusableRequest(problems)
+            raise InvalidRequest(problems)
         _check_count(count, most)
 
     def _without_key(self, record: dict[str, Value]) -> tuple[dict[str, Value], str | None]:
@@ -125,14 +125,14 @@ class RecordReader:
         """The records in a piece, as they came if something is wrong with them, and what that is.
 
         Raises:
-            UnusableRequest: The piece is no array, or has too many problems.
+            InvalidRequest: The piece is no array, or has too many problems.
         """
         try:
             return self._bodies.validate_json(piece), []
         except ValidationError as error:
             problems = self._problems(error, first)
             if not all(len(problem["loc"]) > 1 for problem in problems):
-                raise UnusableRequest(problems) from None
+                raise InvalidRequest(problems) from None
             return from_json(piece), problems
 
     def _problems(self, error: ValidationError, first: int | None = None) -> list[Problem]:
@@ -204,7 +204,7 @@ def _check_count(count: int, most: int) -> None:
     if not 0 < count <= most:
         found = "more" if count else "none"
         sentence = f"a batch has 1 to {most} records (MODELYARD_API_BATCH_LIMIT), and this one has {found}"
-        raise UnusableRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
+        raise InvalidRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 
 def expectation(feature: Feature) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from starlette.types import Message, Receive
 
-from services.api.errors import BodyTooLarge, Overloaded, SlowBody
+from services.api.errors import BodyTimeout, BodyTooLarge, Overloaded
 from services.api.limits.traffic import Traffic
 
 # What is shorter, and whole at once, is not counted.
@@ -64,7 +64,7 @@ class Bodies:
                     async with asyncio.timeout_at(started + GRACE_SECONDS + held.size / LEAST_BYTES_A_SECOND):
                         message = await receive()
                 except TimeoutError:
-                    raise SlowBody(f"the body comes at less than {LEAST_BYTES_A_SECOND} bytes a second") from None
+                    raise BodyTimeout(f"the body comes at less than {LEAST_BYTES_A_SECOND} bytes a second") from None
                 more = held.add(message, limit)
         if self._traffic.under_way > self._most_requests:
             most = f"{self._most_requests} requests"

@@ -45,7 +45,7 @@ def connection_arguments(url: str) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-class Line:
+class Connection:
     """A connection for one user at a time, made when it is needed and thrown away when anything goes wrong on it.
 
     Unlike with a pool's, nobody waits for a statement to be cancelled on a server that does not answer.
@@ -93,7 +93,7 @@ class Line:
         )
 
 
-class Lines:
+class ConnectionPool:
     """Some connections for many users.
 
     Args:
@@ -106,8 +106,8 @@ class Lines:
 
     def __init__(self, url: str, connections: int) -> None:
         self.url = url
-        self._lines = [Line(url, STATEMENT_SECONDS) for _ in range(connections)]
-        self._free: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
+        self._lines = [Connection(url, STATEMENT_SECONDS) for _ in range(connections)]
+        self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for line in self._lines:
             self._free.put_nowait(line)
 

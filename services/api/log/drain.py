@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from services.api.log.database import DATABASE_ERRORS, REFUSALS, Line, unavailable
+from services.api.log.database import DATABASE_ERRORS, REFUSALS, Connection, unavailable
 from services.api.log.prediction_log import PredictionLog
 from services.api.log.rows import Claim, Row
 from services.api.log.spool import Spool, adopt, is_damaged, put_away
@@ -50,7 +50,7 @@ class Drain:
         self._disk = disk
         self._folder = folder
         self._limit_bytes = limit_bytes
-        self._line = Line(url, STATEMENT_SECONDS)
+        self._line = Connection(url, STATEMENT_SECONDS)
         self._wanted = asyncio.Event()
         self._adopt_at = 0.0
         log.on_spooled(self._wanted.set)

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from modelyard.stores.database import statement
-from services.api.log.database import DATABASE_ERRORS, Lines, unavailable
-from services.api.errors import KeyReused, NotKept, Problem, UnusableRequest
+from services.api.errors import IdempotencyConflict, InvalidRequest, PredictionNotLogged, Problem
+from services.api.log.database import DATABASE_ERRORS, ConnectionPool, unavailable
 from services.api.log.rows import Claim
 
 LONGEST_KEY = 200
@@ -30,7 +30,7 @@ Name = tuple[str, str, str]
 Find = Callable[[Name], Awaitable[Claim | None]]
 
 
-class Worked(Protocol):
+class ComputedResponse(Protocol):
     """What comes of working an answer out."""
 
     @property
@@ -42,10 +42,10 @@ class Worked(Protocol):
         """Whether it is kept under the key."""
 
 
-Work = Callable[[], Awaitable[Worked]]
+Compute = Callable[[], Awaitable[ComputedResponse]]
 
 
-class Answered(NamedTuple):
+class StoredResponse(NamedTuple):
     """What was answered to a request with a key, and until when (by this machine's clock) that stands."""
 
     body_sha256: str
@@ -54,7 +54,7 @@ class Answered(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class IdempotentRequest:
     """A request with a key.
 
     Attributes:
@@ -74,11 +74,11 @@ class Asked:
         """A request as it came in.
 
         Raises:
-            UnusableRequest: The key cannot be one.
+            InvalidRequest: The key cannot be one.
         """
         if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
             sentence = f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters"
-            raise UnusableRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
+            raise InvalidRequest([Problem(type="idempotency_key", loc=["header", "Idempotency-Key"], msg=sentence)])
         hashed = hashlib.sha256(kind.encode() + b"\n")
         if len(body) > HASHED_AT_ONCE_BYTES:
             await asyncio.to_thread(hashed.update, body)
@@ -97,7 +97,7 @@ class Asked:
         return Claim(self.use_case, self.key, self.body_sha256, request_id, answer.decode(), now, self.caller)
 
 
-class Repeats:
+class IdempotencyStore:
     """Knows the keys that were used.
 
     Args:
@@ -106,15 +106,15 @@ class Repeats:
         seconds: For how long a key stands for its request.
     """
 
-    def __init__(self, lines: Lines, find_spooled: Find, seconds: float) -> None:
+    def __init__(self, lines: ConnectionPool, find_spooled: Find, seconds: float) -> None:
         self._lines = lines
         self._find_spooled = find_spooled
         self._seconds = seconds
         self._find = statement("find_idempotency_key").text
-        self._known: OrderedDict[Name, Answered] = OrderedDict()
+        self._known: OrderedDict[Name, StoredResponse] = OrderedDict()
         self._under_way: dict[Name, tuple[str, asyncio.Future[None]]] = {}
 
-    async def once(self, asked: Asked, answer: Work) -> bytes:
+    async def get_or_compute(self, asked: IdempotentRequest, answer: Compute) -> bytes:
         """The answer to a request, which is worked out unless it was before.
 
         Args:
@@ -122,8 +122,8 @@ class Repeats:
             answer: Works the answer out and has it kept with the key; tells whether the key was still free.
 
         Raises:
-            KeyReused: The key stands for another request.
-            NotKept: The key was used, and what was answered then cannot be found now.
+            IdempotencyConflict: The key stands for another request.
+            PredictionNotLogged: The key was used, and what was answered then cannot be found now.
         """
         name = asked.name
         while running := self._under_way.get(name):
@@ -140,7 +140,7 @@ class Repeats:
             del self._under_way[name]
             done.set_result(None)
 
-    async def _work_out(self, asked: Asked, answer: Work) -> bytes:
+    async def _work_out(self, asked: IdempotentRequest, answer: Compute) -> bytes:
         spooled = await self._find_spooled(asked.name)
         if spooled and (datetime.now(UTC) - spooled.created_at).total_seconds() < self._seconds:
             _check_same(asked, spooled.body_sha256)
@@ -151,32 +151,32 @@ class Repeats:
             return worked.body
         return await self._answer_before(asked)
 
-    async def _answer_before(self, asked: Asked) -> bytes:
+    async def _answer_before(self, asked: IdempotentRequest) -> bytes:
         try:
             async with self._lines.use() as connection:
                 found = await connection.fetchrow(self._find, *asked.name)
         except DATABASE_ERRORS as error:
-            raise NotKept(
+            raise PredictionNotLogged(
                 f"the key was used before, and its answer cannot be read: {unavailable(self._lines.url, error)}"
             ) from error
         if found is None:
-            raise NotKept("the key was used before, and has just expired")
+            raise PredictionNotLogged("the key was used before, and has just expired")
         _check_same(asked, found["body_sha256"])
         return str(found["answer"]).encode()
 
-    def _remembered(self, name: Name) -> Answered | None:
+    def _remembered(self, name: Name) -> StoredResponse | None:
         known = self._known.get(name)
         return known if known and known.until > time.monotonic() else None
 
     def _remember(self, name: Name, body_sha256: str, answer: bytes) -> None:
         if len(answer) > LONGEST_REMEMBERED:
             return
-        self._known[name] = Answered(body_sha256, answer, time.monotonic() + self._seconds)
+        self._known[name] = StoredResponse(body_sha256, answer, time.monotonic() + self._seconds)
         self._known.move_to_end(name)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
 
-def _check_same(asked: Asked, body_sha256: str) -> None:
+def _check_same(asked: IdempotentRequest, body_sha256: str) -> None:
     if body_sha256 != asked.body_sha256:
-        raise KeyReused(f"the Idempotency-Key {asked.key!r} was used for another request to {asked.use_case}")
+        raise IdempotencyConflict(f"the Idempotency-Key {asked.key!r} was used for another request to {asked.use_case}")

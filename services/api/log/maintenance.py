@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from modelyard.stores.database import statement
-from services.api.log.database import DATABASE_ERRORS, Lines, unavailable
+from services.api.log.database import DATABASE_ERRORS, ConnectionPool, unavailable
 
 LOGGER = logging.getLogger(__name__)
 
@@ -12,7 +12,7 @@ EVERY_SECONDS = 6 * 3600.0
 AGAIN_SECONDS = 10.0
 
 
-async def keep_house(lines: Lines, idempotency_seconds: float) -> None:
+async def keep_house(lines: ConnectionPool, idempotency_seconds: float) -> None:
     """Does it when the API starts and some times a day, until it is cancelled; tried again after an outage.
 
     Args:

@@ -17,9 +17,9 @@ import asyncpg
 
 from modelyard.stores.database import statement
 from services.api import metrics
-from services.api.log.database import DATABASE_ERRORS, REFUSALS, Line, unavailable
-from services.api.errors import NotKept
-from services.api.log.rows import Claim, Kept, Row
+from services.api.errors import PredictionNotLogged
+from services.api.log.database import DATABASE_ERRORS, REFUSALS, Connection, unavailable
+from services.api.log.rows import Claim, LogEntry, Row
 from services.api.log.spool import Spool
 
 LOGGER = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ Outcome = TypeVar("Outcome")
 class Waiting(NamedTuple):
     """What waits to be kept, and who is told: True when it is, False when its key was another's, or why it is not."""
 
-    kept: Kept
+    kept: LogEntry
     settle: Settle
 
 
@@ -92,7 +92,7 @@ class PredictionLog:
         self._spool = spool
         self._disk = disk
         self._waiting: list[Waiting] = []
-        self._free = [Line(url, commit_seconds) for _ in range(COMMITS_AT_ONCE)]
+        self._free = [Connection(url, commit_seconds) for _ in range(COMMITS_AT_ONCE)]
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_spooling = False
         self._is_starting = False
@@ -107,19 +107,19 @@ class PredictionLog:
         """How many requests wait to be sent to the database or to the disk."""
         return len(self._waiting)
 
-    def add(self, kept: Kept, settle: Settle) -> None:
-        """Has rows kept. `settle` is called when they are, or with a `NotKept` that says why they are not."""
+    def add(self, kept: LogEntry, settle: Settle) -> None:
+        """Has rows kept. `settle` is called when they are, or with a `PredictionNotLogged` that says why they are not."""
         self._waiting.append(Waiting(kept, settle))
         if not self._is_starting:
             self._is_starting = True
             # At the end of this turn of the loop: what comes in it goes together.
             asyncio.get_running_loop().call_soon(self._start)
 
-    async def keep(self, kept: Kept) -> bool:
+    async def keep(self, kept: LogEntry) -> bool:
         """Returns when rows are kept: True; or False: they are not, as another request had their key before.
 
         Raises:
-            NotKept: They may not be; the message says why.
+            PredictionNotLogged: They may not be; the message says why.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.add(kept, partial(settle, future))
@@ -167,7 +167,7 @@ class PredictionLog:
             LOGGER.error("the prediction log failed", exc_info=error)
         self._start()
 
-    async def _commit(self, line: Line, group: list[Waiting]) -> None:
+    async def _commit(self, line: Connection, group: list[Waiting]) -> None:
         try:
             await self._commit_group(line, group)
         except DATABASE_ERRORS as error:
@@ -176,11 +176,11 @@ class PredictionLog:
         except Exception as error:
             # The task's outermost edge: a request that waits must hear of any failure.
             LOGGER.exception("a group of %d requests could not be kept", len(group))
-            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {error}"))
+            _tell(group, PredictionNotLogged(f"the prediction could not be kept, so it is not answered: {error}"))
         finally:
             self._free.append(line)
 
-    async def _commit_group(self, line: Line, group: list[Waiting]) -> None:
+    async def _commit_group(self, line: Connection, group: list[Waiting]) -> None:
         try:
             async with line.use() as connection:
                 claimed = await self._send(connection, [waiting.kept for waiting in group])
@@ -189,11 +189,11 @@ class PredictionLog:
         else:
             self._tell_claimed(group, claimed)
 
-    async def _commit_one_by_one(self, line: Line, group: list[Waiting], error: Exception) -> None:
+    async def _commit_one_by_one(self, line: Connection, group: list[Waiting], error: Exception) -> None:
         """One of them has something that the database refuses, and no other one shall suffer for it."""
         if len(group) == 1:
             LOGGER.error("the database refuses a row: %s", error)
-            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {error}"))
+            _tell(group, PredictionNotLogged(f"the prediction could not be kept, so it is not answered: {error}"))
             return
         for place, waiting in enumerate(group):
             try:
@@ -203,7 +203,7 @@ class PredictionLog:
                 await self._put_into_spool(group[place:])
                 return
 
-    async def _send(self, connection: asyncpg.Connection, group: Sequence[Kept]) -> set[str]:
+    async def _send(self, connection: asyncpg.Connection, group: Sequence[LogEntry]) -> set[str]:
         claims = [kept.claim for kept in group if kept.claim]
         if not claims:
             await self.statements.copy_rows(connection, [row for kept in group for row in kept.rows])
@@ -234,7 +234,7 @@ class PredictionLog:
         except (sqlite3.Error, OSError) as error:
             sentence = f"{self.trouble}; and the spool on the disk takes no more: {error}"
             LOGGER.error("%d requests are not answered: %s", len(group), sentence)
-            _tell(group, NotKept(f"the prediction could not be kept, so it is not answered: {sentence}"))
+            _tell(group, PredictionNotLogged(f"the prediction could not be kept, so it is not answered: {sentence}"))
             return
         rows = sum(len(waiting.kept.rows) for waiting in group)
         self.kept += rows
@@ -261,7 +261,7 @@ def settle(future: "asyncio.Future[Outcome]", outcome: Outcome | Exception) -> N
         future.set_result(outcome)
 
 
-def _is_kept(kept: Kept, claimed: set[str]) -> bool:
+def _is_kept(kept: LogEntry, claimed: set[str]) -> bool:
     return kept.claim is None or kept.claim.request_id in claimed
 
 

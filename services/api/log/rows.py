@@ -47,7 +47,7 @@ class Claim(NamedTuple):
     caller: str = ""
 
 
-class Kept(NamedTuple):
+class LogEntry(NamedTuple):
     """What is kept together or not at all: the rows of one request.
 
     Attributes:

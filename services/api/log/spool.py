@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from services.api.log.rows import Claim, Kept, Row
+from services.api.log.rows import Claim, LogEntry, Row
 
 LOGGER = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Spool:
         """Whether it has hardly any room left, or the disk has none."""
         return self._has_refused_last or self.bytes > FULL_SHARE * self._limit_bytes
 
-    def add(self, group: Iterable[Kept]) -> None:
+    def add(self, group: Iterable[LogEntry]) -> None:
         """Keeps what belongs to some requests; it is on the disk when this returns.
 
         Raises:

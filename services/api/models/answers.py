@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from uuid_utils import uuid7
 
 from modelyard.contract import Answer
-from services.api.inputs.kinds import Question
+from services.api.inputs.base import Question
 from services.api.log.rows import PRODUCTION, Row
 from services.api.models.served import ServedVersion
 

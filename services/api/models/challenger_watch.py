@@ -5,10 +5,10 @@ import threading
 from collections.abc import Mapping
 
 from modelyard.errors import ModelyardError, StepFailed
-from services.api.models.verified import Fetcher
 from services.api.models.registry_watch import in_loop
 from services.api.models.shadow import Challenger, Shadows
 from services.api.models.takes import Takes
+from services.api.models.verified import Fetcher
 
 # One that never ends holds up no other.
 TAKEN_AT_A_TIME = 2

@@ -9,7 +9,7 @@ import uuid
 from datetime import UTC, datetime
 
 from modelyard.stores.database import statement
-from services.api.log.database import DATABASE_ERRORS, Lines, unavailable
+from services.api.log.database import DATABASE_ERRORS, ConnectionPool, unavailable
 from services.api.models.served import Models
 
 LOGGER = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Heartbeat:
         seconds: How long it waits otherwise.
     """
 
-    def __init__(self, lines: Lines, models: Models, seconds: float) -> None:
+    def __init__(self, lines: ConnectionPool, models: Models, seconds: float) -> None:
         self.process_id = uuid.uuid4()
         self.started_at = datetime.now(UTC)
         self._lines = lines
@@ -71,11 +71,11 @@ class Heartbeat:
         return self.process_id, socket.gethostname(), os.getpid(), self.started_at
 
     def _states(self) -> tuple[list[object], ...]:
-        tried = [state for state in self._models.states() if state.proof]
+        tried = [state for state in self._models.states() if state.self_test]
         return (
             [state.use_case for state in tried],
             [state.version for state in tried],
-            [state.offered_version for state in tried],
-            [state.proof for state in tried],
+            [state.target_version for state in tried],
+            [state.self_test for state in tried],
             [state.detail for state in tried],
         )

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from modelyard.contract import IDENTIFIER
 from modelyard.errors import ModelyardError, StepFailed, UnusableModel
-from modelyard.models.onnx.verification import load_proven
+from modelyard.models.onnx.verification import load_verified
 from modelyard.stores.registry import Offered
 from services.api.models.cache import ModelCache
-from services.api.models.verified import Fetcher, ModelSource
 from services.api.models.served import Models, ServedVersion
 from services.api.models.takes import Takes
+from services.api.models.verified import Fetcher, ModelSource
 
 LOGGER = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RegistryWatch:
         self._offered: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         # The one that answers and the one before, so that a rollback needs no download.
-        self._proven: dict[str, list[ServedVersion]] = {}
+        self._verified: dict[str, list[ServedVersion]] = {}
         self._withdrawn: set[str] = set()
         self._on_challengers: list[Callable[[Mapping[str, int]], None]] = []
         self._stopped = threading.Event()
@@ -84,7 +84,7 @@ class RegistryWatch:
 
     def _serve_cached(self, use_case: str, version: int, folder: Path) -> None:
         try:
-            served = ServedVersion(version, load_proven(folder, use_case))
+            served = ServedVersion(version, load_verified(folder, use_case))
         except UnusableModel as error:
             LOGGER.warning("%s: version %d in the cache cannot be used: %s", use_case, version, error)
             return
@@ -121,7 +121,7 @@ class RegistryWatch:
     def _withdraw(self, use_case: str) -> None:
         """Ends the serving of a use case that was deleted."""
         with self._lock:
-            for known in (self._taken, self._offered, self._proven):
+            for known in (self._taken, self._offered, self._verified):
                 known.pop(use_case, None)
             self._in_loop(self._models.forget, use_case)
             with _cache_trouble(use_case, 0):
@@ -132,7 +132,7 @@ class RegistryWatch:
             self._in_loop(self._models.know, use_case)
         elif not (self._taken.get(use_case) == self._offered.get(use_case) == version):
             self._offer(use_case, version)
-            self._takes.start(use_case, version, spared=0 if use_case in self._proven else SPARED)
+            self._takes.start(use_case, version, spared=0 if use_case in self._verified else SPARED)
 
     def _offer(self, use_case: str, version: int) -> None:
         with self._lock:
@@ -176,7 +176,7 @@ class RegistryWatch:
             yield self._offered.get(use_case) == version
 
     def _known(self, use_case: str, version: int) -> ServedVersion | None:
-        return next((proven for proven in self._proven.get(use_case, []) if proven.version == version), None)
+        return next((proven for proven in self._verified.get(use_case, []) if proven.version == version), None)
 
     def _fetch(self, use_case: str, version: int) -> ServedVersion:
         """Always from the registry: a folder in the cache may be of another registry's version of that number."""
@@ -189,8 +189,8 @@ class RegistryWatch:
         with self._still_offered(use_case, served.version) as is_offered:
             if is_offered:
                 self._taken[use_case] = served.version
-                others = [proven for proven in self._proven.get(use_case, []) if proven is not served]
-                self._proven[use_case] = [served, *others[: VERSIONS_IN_MEMORY - 1]]
+                others = [proven for proven in self._verified.get(use_case, []) if proven is not served]
+                self._verified[use_case] = [served, *others[: VERSIONS_IN_MEMORY - 1]]
                 sentence = f"version {served.version} is in production and has proven itself on its example"
                 self._in_loop(self._models.serve, use_case, served, sentence)
                 with _cache_trouble(use_case, served.version):

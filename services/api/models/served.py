@@ -12,8 +12,9 @@ import numpy as np
 from modelyard.contract import Answer, Contract
 from modelyard.models.onnx.compiled import GRAPH_ERRORS, CompiledModel, Scores, first_line
 from services.api import metrics
-from services.api.errors import NoAnswer, NoModel, NoSuchUseCase
-from services.api.inputs.kinds import Question, Reader, make_reader
+from services.api.errors import InferenceError, NoModel, UseCaseNotFound
+from services.api.inputs.base import Question, Reader
+from services.api.inputs.readers import make_reader
 
 LOGGER = logging.getLogger(__name__)
 
@@ -22,10 +23,10 @@ FILES_AT_A_TIME = 2
 # What is longer is read in a thread.
 READ_AT_ONCE_BYTES = 16 * 1024
 
-Tell = Callable[[Answer | NoAnswer], None]
+Tell = Callable[[Answer | InferenceError], None]
 
 
-class Proof(StrEnum):
+class SelfTest(StrEnum):
     """How the version in production answered its example."""
 
     OK = "ok"
@@ -88,16 +89,16 @@ class ServedVersion:
         """What the model says of some questions: all of them, or none.
 
         Raises:
-            NoAnswer: The model fails on one of them.
+            InferenceError: The model fails on one of them.
         """
         answers: list[Answer] = []
         for answer in await self.ask_some(questions):
-            if isinstance(answer, NoAnswer):
+            if isinstance(answer, InferenceError):
                 raise answer
             answers.append(answer)
         return answers
 
-    async def ask_some(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+    async def ask_some(self, questions: list[Question]) -> list[Answer | InferenceError]:
         """What the model says of some questions, in a thread: it leaves the interpreter to others while it computes."""
         try:
             scores = await asyncio.to_thread(self._model.scores, self.reader.arrays(questions))
@@ -123,7 +124,7 @@ class ServedVersion:
             asyncio.get_running_loop().call_soon(self._answer_waiting)
         self._waiting.append((question, tell))
 
-    def answer_all(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+    def answer_all(self, questions: list[Question]) -> list[Answer | InferenceError]:
         """What the model says of some questions, at once."""
         try:
             return self._answers(questions)
@@ -143,19 +144,21 @@ class ServedVersion:
             [answer] = await asyncio.to_thread(self.answer_all, [question])
         tell(answer)
 
-    def _answers(self, questions: list[Question]) -> list[Answer | NoAnswer]:
+    def _answers(self, questions: list[Question]) -> list[Answer | InferenceError]:
         return self._said(self._model.scores(self.reader.arrays(questions)))
 
-    def _said(self, scores: Scores) -> list[Answer | NoAnswer]:
-        answers: list[Answer | NoAnswer] = [*self.contract.answers(scores)]
+    def _said(self, scores: Scores) -> list[Answer | InferenceError]:
+        answers: list[Answer | InferenceError] = [*self.contract.answers(scores)]
         finite = np.isfinite(scores)
         if not finite.all():
             for place in np.flatnonzero(~finite.all(axis=1)):
                 answers[place] = self._no_answer("a score is not a finite number")
         return answers
 
-    def _no_answer(self, reason: str) -> NoAnswer:
-        return NoAnswer(f"version {self.version} of {self.contract.use_case} has no answer to this record: {reason}")
+    def _no_answer(self, reason: str) -> InferenceError:
+        return InferenceError(
+            f"version {self.version} of {self.contract.use_case} has no answer to this record: {reason}"
+        )
 
 
 @dataclass(frozen=True)
@@ -165,15 +168,15 @@ class UseCaseState:
     Attributes:
         use_case: Its name.
         served: The version that answers, if one does.
-        offered_version: The newest version in production that this process has tried to take.
-        proof: How that version answered its example; None: nothing was tried yet.
+        target_version: The newest version in production that this process has tried to take.
+        self_test: How that version answered its example; None: nothing was tried yet.
         detail: A sentence for people: what was tried last, or is being tried.
     """
 
     use_case: str
     served: ServedVersion | None = None
-    offered_version: int | None = None
-    proof: Proof | None = None
+    target_version: int | None = None
+    self_test: SelfTest | None = None
     detail: str = "no version is in production yet"
 
     @property
@@ -202,7 +205,7 @@ class Models:
         """The version that answers for a use case now.
 
         Raises:
-            NoSuchUseCase: There is no such use case; the message lists those there are.
+            UseCaseNotFound: There is no such use case; the message lists those there are.
             NoModel: None of its versions can answer; the message says why.
         """
         self.check_known(use_case)
@@ -215,10 +218,10 @@ class Models:
         """Returns when there is a use case of that name, whether it is served or not.
 
         Raises:
-            NoSuchUseCase: There is none; the message lists those there are.
+            UseCaseNotFound: There is none; the message lists those there are.
         """
         if use_case not in self._states:
-            raise NoSuchUseCase(f"there is no use case {use_case!r}; there are: {', '.join(sorted(self._states))}")
+            raise UseCaseNotFound(f"there is no use case {use_case!r}; there are: {', '.join(sorted(self._states))}")
 
     def states(self) -> list[UseCaseState]:
         """The state of every known use case, by name."""
@@ -236,11 +239,11 @@ class Models:
         """Swaps a proven version in. Requests under way finish on the version that took them."""
         if self._state(use_case).version != served.version:
             metrics.SWAPS.labels(use_case).inc()
-        self._put(UseCaseState(use_case, served, served.version, Proof.OK, detail), logging.INFO)
+        self._put(UseCaseState(use_case, served, served.version, SelfTest.OK, detail), logging.INFO)
 
     def refuse(self, use_case: str, version: int, detail: str) -> None:
         """Notes that a version cannot be served; the one that answers goes on."""
-        state = replace(self._state(use_case), offered_version=version, proof=Proof.FAILED, detail=detail)
+        state = replace(self._state(use_case), target_version=version, self_test=SelfTest.FAILED, detail=detail)
         self._put(state, logging.ERROR)
 
     def note(self, use_case: str, detail: str) -> None:

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 from modelyard.contract import Contract
 from services.api import metrics
-from services.api.models.answers import make_row
-from services.api.log.database import DATABASE_ERRORS, Line, unavailable
-from services.api.errors import NoAnswer
-from services.api.log.prediction_log import TABLE, PredictionLog
-from services.api.inputs.kinds import Question
-from services.api.log.rows import SHADOW, Row
-from services.api.models.served import Models, ServedVersion
+from services.api.errors import InferenceError
+from services.api.inputs.base import Question
 from services.api.limits.traffic import Traffic
+from services.api.log.database import DATABASE_ERRORS, Connection, unavailable
+from services.api.log.prediction_log import TABLE, PredictionLog
+from services.api.log.rows import SHADOW, Row
+from services.api.models.answers import make_row
+from services.api.models.served import Models, ServedVersion
 
 LOGGER = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Shadow:
         self._count("dropped", len(self._waiting))
         self._waiting.clear()
 
-    async def ask_some(self, line: Line) -> None:
+    async def ask_some(self, line: Connection) -> None:
         """Asks the challenger what was answered first, and keeps what it says.
 
         Args:
@@ -102,23 +102,23 @@ class Shadow:
         rows = [
             (*make_row(self.challenger, question, answer, latency_ms, SHADOW), request_id)
             for (question, request_id), answer in zip(group, answers, strict=True)
-            if not isinstance(answer, NoAnswer)
+            if not isinstance(answer, InferenceError)
         ]
-        self._note_failures([answer for answer in answers if isinstance(answer, NoAnswer)])
+        self._note_failures([answer for answer in answers if isinstance(answer, InferenceError)])
         if rows:
             await self._keep(rows, line)
 
-    async def _keep(self, rows: Sequence[tuple[Any, ...]], line: Line) -> None:
+    async def _keep(self, rows: Sequence[tuple[Any, ...]], line: Connection) -> None:
         try:
             async with line.use() as connection:
                 await connection.copy_records_to_table(TABLE, records=rows, columns=COLUMNS)
         except DATABASE_ERRORS:
-            self._count("not_kept", len(rows))
+            self._count("log_failed", len(rows))
             raise
         self._count("kept", len(rows))
 
-    def _note_failures(self, failures: Sequence[NoAnswer]) -> None:
-        self._count("no_answer", len(failures))
+    def _note_failures(self, failures: Sequence[InferenceError]) -> None:
+        self._count("model_error", len(failures))
         # Once: the next requests may all be of the same kind.
         if failures and not self._has_failed:
             LOGGER.warning("the challenger: %s", failures[0])
@@ -143,7 +143,7 @@ class Shadows:
         self._log = log
         self._traffic = traffic
         # Of its own, so that no answer waits for a connection.
-        self._line = Line(url, STATEMENT_SECONDS)
+        self._line = Connection(url, STATEMENT_SECONDS)
         self._challengers: dict[str, Challenger] = {}
         self._shadows: dict[str, Shadow] = {}
         self._wanted = asyncio.Event()

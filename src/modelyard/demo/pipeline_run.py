@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from modelyard.demo.step_report import StepReport
 from modelyard.errors import ModelyardError, Refused, ServiceUnavailable, StepFailed
 from modelyard.native.airflow import AirflowClient, DagRun, TaskState
-from modelyard.demo.step_report import DoneStep
 from modelyard.stores.results import StepResults
 from modelyard.use_case import UseCase
 
@@ -49,7 +49,7 @@ class Loop:
         self._said: set[str] = set()
         self._silent_since = time.monotonic()
         self._key = ""
-        self.steps: list[DoneStep] = []
+        self.steps: list[StepReport] = []
 
     def run(self, source: str | None, parsed_since: str) -> None:
         """Starts the loop and follows it to its end; `steps` fills.
@@ -149,7 +149,7 @@ class Loop:
 
     def _add(self, task: TaskState) -> None:
         for kept in self._results.of_run(self._key, self._use_case.name):
-            step = DoneStep(kept.step, kept.part, task.seconds or kept.seconds, kept.result)
+            step = StepReport(kept.step, kept.part, task.seconds or kept.seconds, kept.result)
             if step.task_id == task.task_id:
                 self.steps.append(step)
                 self._say(f"{step.name} {step.part}".rstrip() + f": {step.sentence}")

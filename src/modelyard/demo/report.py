@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.demo.step_report import DoneStep
+from modelyard.demo.step_report import StepReport
 from modelyard.steps.promote import PromoteResult
 from modelyard.steps.train import TrainResult
 from modelyard.use_case import UseCase
@@ -43,7 +43,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Story:
+class DemoReport:
     """What happened in a demo.
 
     Attributes:
@@ -57,7 +57,7 @@ class Story:
     """
 
     use_case: UseCase
-    steps: list[DoneStep]
+    steps: list[StepReport]
     setup_seconds: float
     total_seconds: float = 0.0
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Story:
         return max((step.seconds for step in self.steps if step.name == name), default=None)
 
 
-def facts(story: Story) -> Facts:
+def facts(story: DemoReport) -> Facts:
     """The story for scripts, as `demo.json` has it."""
     gate, prediction = story.gate, story.prediction
     seconds = {
@@ -108,7 +108,7 @@ def facts(story: Story) -> Facts:
     }
 
 
-def show(story: Story) -> None:
+def show(story: DemoReport) -> None:
     """Prints the story."""
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -126,7 +126,7 @@ def show(story: Story) -> None:
         console.print("nothing new: records, snapshot and models were there already", markup=False)
 
 
-def _steps(story: Story) -> Table:
+def _steps(story: DemoReport) -> Table:
     table = Table(title=f"{story.use_case.title}: what happened", title_justify="left")
     table.add_column("step")
     table.add_column("time", justify="right")
@@ -136,7 +136,7 @@ def _steps(story: Story) -> Table:
     return table
 
 
-def _candidates(story: Story) -> Table:
+def _candidates(story: DemoReport) -> Table:
     trainings = story.trainings
     names = (*(training.candidate for training in trainings), "dummy baseline")
     table = Table("on the test part", title="Candidates beside the dummy baseline", title_justify="left")
@@ -161,7 +161,7 @@ def _value(metrics: Mapping[str, float], metric: str) -> str:
     return value if low is None or high is None else f"{value} ({low:.3f} to {high:.3f})"
 
 
-def _verdict(story: Story) -> str:
+def _verdict(story: DemoReport) -> str:
     if story.refusal is not None:
         stays = f"version {story.version} stays in production" if story.version else "nothing is in production"
         return f"gate: refused; {stays}. {story.refusal}"

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import httpx
 from sqlalchemy import Engine
 
+from modelyard.bootstrap import database_url
 from modelyard.catalog import find_use_case
+from modelyard.demo.pipeline_run import Loop
+from modelyard.demo.report import DemoReport, Prediction, facts, show
+from modelyard.embedded.mlflow import running_mlflow
+from modelyard.embedded.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.errors import BadInput, ModelyardError, Refused, ServiceUnavailable, StepFailed
 from modelyard.native.airflow import AirflowClient
-from modelyard.demo.pipeline_run import Loop
-from modelyard.embedded.postgres import Postgres, PostgresServer, embedded_postgres
 from modelyard.native.progress import Progress
 from modelyard.native.runtime import (
     DEMO_PROCESSES,
@@ -28,13 +31,10 @@ from modelyard.native.runtime import (
     services_of,
     with_logins,
 )
-from modelyard.bootstrap import database_url
-from modelyard.demo.report import Prediction, Story, facts, show
-from modelyard.embedded.mlflow import running_mlflow
 from modelyard.settings import Settings
 from modelyard.sources.granted import granted
-from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine, statement, transaction
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.records.raw import RawStore
 from modelyard.stores.results import StepResults
 from modelyard.use_case import UseCase
@@ -157,12 +157,12 @@ def _connected(
         yield Stage(raw, clean, client, urls["API"], settings.api_key, parsed_since, check)
 
 
-def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> Story:
+def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> DemoReport:
     setup = progress.seconds
     with ExitStack() as stack:
         raw, clean = (stack.enter_context(_engine(url)) for url in (stage.raw_url, stage.clean_url))
         loop = Loop(stage.airflow, StepResults(raw), use_case, progress.say, stage.check)
-        story = Story(use_case=use_case, steps=loop.steps, setup_seconds=setup)
+        story = DemoReport(use_case=use_case, steps=loop.steps, setup_seconds=setup)
         try:
             loop.run(source, stage.parsed_since)
             # One that was there before fails no task.

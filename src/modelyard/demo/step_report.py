@@ -15,7 +15,7 @@ from modelyard.use_case import PARTS
 Result = dict[str, Any]
 
 
-class DoneStep(NamedTuple):
+class StepReport(NamedTuple):
     """A step that was done.
 
     Attributes:

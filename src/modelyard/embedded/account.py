@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.embedded import user_namespace
 from modelyard.errors import BadInput
 from modelyard.home import let_others_pass
-from modelyard.embedded import user_namespace
 
 LOGGER = logging.getLogger(__name__)
 

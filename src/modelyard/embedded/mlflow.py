@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from modelyard.errors import BadInput, StepFailed
-from modelyard.hosts import mlflow_variables
 from modelyard.embedded.postgres import Postgres
 from modelyard.embedded.processes import free_ports
 from modelyard.embedded.shared import error_line, said_since, shared, size_of, start_detached, wait_until
+from modelyard.errors import BadInput, StepFailed
+from modelyard.hosts import mlflow_variables
 
 LOGGER = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import psutil
 
-from modelyard.errors import BadInput, StepFailed
 from modelyard.embedded.account import Account, choose_account
 from modelyard.embedded.shared import error_line, said_since, shared, size_of, wait_for_the_guard, wait_until
+from modelyard.errors import BadInput, StepFailed
 
 LOGGER = logging.getLogger(__name__)
 

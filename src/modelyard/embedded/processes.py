@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from modelyard.errors import BadInput, StepFailed
 from modelyard.embedded.shared import error_line
+from modelyard.errors import BadInput, StepFailed
 
 # Every process under honcho carries it, with the home as value; so do those that they start.
 MARK = "MODELYARD_PROCESSES_OF"

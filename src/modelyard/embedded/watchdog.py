@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import IO
 
+from modelyard.embedded.mlflow import MlflowProcesses
 from modelyard.embedded.postgres import PostgresServer
 from modelyard.embedded.processes import MarkedProcesses
 from modelyard.embedded.shared import Stoppable, end_if_unused, is_used, stop_unused
-from modelyard.embedded.mlflow import MlflowProcesses
 
 LOOK_SECONDS = 0.2
 

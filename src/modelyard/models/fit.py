@@ -14,15 +14,15 @@ from sklearn.pipeline import Pipeline
 
 from modelyard.contract import Calibration, Contract
 from modelyard.models.calibration import calibrated, fit_calibration, prior_correction
-from modelyard.models.tabular.export import Agreement, compare_scores, compile_pipeline, frame_arrays
-from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut, Scores, choose_folds, hold_out
-from modelyard.models.intervals import fit_interval
 from modelyard.models.evaluation.metrics import choose_threshold, evaluate, truth
 from modelyard.models.evaluation.plots import importance_plot, plots
 from modelyard.models.evaluation.reliability import with_reliability
+from modelyard.models.intervals import fit_interval
+from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, CompiledModel, Example
 from modelyard.models.sampling import bootstrap, undersample
 from modelyard.models.statistics import describe, record_of
+from modelyard.models.tabular.export import Agreement, compare_scores, compile_pipeline, frame_arrays
 from modelyard.models.tabular.pipeline import fitted_scores, make_dummy, make_pipeline, with_calibration
 from modelyard.objective import Objective
 from modelyard.use_case import Candidate, UseCase

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modelyard.contract import Pixels
-from modelyard.models.tabular.export import frame_arrays
 from modelyard.models.onnx.compiled import CompiledModel
+from modelyard.models.tabular.export import frame_arrays
 from modelyard.pictures import resized
 
 # A network's inner arrays take many times the room of the pictures.

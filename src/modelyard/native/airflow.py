@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 import httpx
 
+from modelyard.embedded.postgres import Postgres
 from modelyard.errors import ServiceUnavailable, StepFailed
 from modelyard.home import write_private
 from modelyard.hosts import reachable_url
-from modelyard.embedded.postgres import Postgres
 from modelyard.settings import Settings, child_environment
 from modelyard.stores.database import make_engine, statement, transaction
 

@@ -20,13 +20,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, StepFailed
+from modelyard.embedded.mlflow import MlflowProcesses, running_mlflow
 from modelyard.embedded.postgres import PostgresServer
 from modelyard.embedded.processes import MarkedProcesses, check_port_is_free
+from modelyard.embedded.shared import stop_unused, wait_until
+from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, StepFailed
+from modelyard.logins import is_loopback
 from modelyard.native.progress import Progress
 from modelyard.native.runtime import (
     PLATFORM_PROCESSES,
-    Holder,
+    LockOwner,
     Ports,
     Service,
     check_same_servers,
@@ -36,9 +39,6 @@ from modelyard.native.runtime import (
     services_of,
     with_logins,
 )
-from modelyard.embedded.shared import stop_unused, wait_until
-from modelyard.embedded.mlflow import MlflowProcesses, running_mlflow
-from modelyard.logins import is_loopback
 from modelyard.settings import Settings, child_environment, read_settings, settings_environment
 
 STOP_SECONDS = 120
@@ -183,7 +183,7 @@ def _follow(home: Path, process: subprocess.Popen[bytes]) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _end(home: Path, holder: Holder) -> None:
+def _end(home: Path, holder: LockOwner) -> None:
     """Ends the holder, and waits for its process and not for its lock, which it gives back a moment earlier."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(holder.pid)

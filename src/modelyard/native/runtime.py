@@ -15,23 +15,23 @@ import httpx
 from pydantic import BaseModel
 
 import modelyard
+from modelyard.bootstrap import configured_databases, configured_servers, database_url
+from modelyard.embedded.locks import lock_at_once, open_lock, run_folder
+from modelyard.embedded.mlflow import embedded_mlflow
+from modelyard.embedded.postgres import Postgres, embedded_postgres
+from modelyard.embedded.processes import ProcfileProcesses, free_ports
+from modelyard.embedded.shared import shared
 from modelyard.errors import BadInput, ServiceUnavailable, StepFailed
 from modelyard.home import open_home
 from modelyard.hosts import reachable_url
+from modelyard.logins import check_secrets, keep_secret
 from modelyard.native.airflow import (
     airflow_environment,
     airflow_trouble,
     configure_airflow,
     migrate_airflow,
 )
-from modelyard.embedded.locks import lock_at_once, open_lock, run_folder
-from modelyard.embedded.postgres import Postgres, embedded_postgres
-from modelyard.embedded.processes import ProcfileProcesses, free_ports
 from modelyard.native.progress import Progress
-from modelyard.bootstrap import configured_databases, configured_servers, database_url
-from modelyard.embedded.shared import shared
-from modelyard.embedded.mlflow import embedded_mlflow
-from modelyard.logins import check_secrets, keep_secret
 from modelyard.settings import UTF8_MODE, PlatformService, Settings, child_environment, settings_environment
 from modelyard.stores.migrate import check_migrated
 from modelyard.variables import variable_of
@@ -93,7 +93,7 @@ class Ports(BaseModel, frozen=True):
         return cls(**dict(zip(cls.model_fields, free_ports(len(cls.model_fields)), strict=True)))
 
 
-class Holder(BaseModel, frozen=True):
+class LockOwner(BaseModel, frozen=True):
     """The process that holds the services of a home.
 
     Attributes:
@@ -231,18 +231,18 @@ def repository() -> Path:
     return folder
 
 
-def holder_of(home: Path) -> Holder | None:
+def holder_of(home: Path) -> LockOwner | None:
     """Who holds the services of a home now, if anybody does."""
     with open_lock(home, LOCK) as lock:
         if lock_at_once(lock, fcntl.LOCK_SH):
             return None
     try:
-        return Holder.model_validate_json(_facts_file(home).read_text(encoding="utf-8"))
+        return LockOwner.model_validate_json(_facts_file(home).read_text(encoding="utf-8"))
     except FileNotFoundError:  # it came, or went, at this moment
         return None
 
 
-def check_same_servers(settings: Settings, holder: Holder) -> None:
+def check_same_servers(settings: Settings, holder: LockOwner) -> None:
     """Makes sure that a platform that runs uses the servers that this process's settings name.
 
     Raises:
@@ -277,7 +277,7 @@ def local_platform(
         StepFailed: Something does not start; the message names it and its log.
     """
     home = settings.home
-    holder = Holder(kind=kind, pid=os.getpid(), ports=ports, servers=configured_servers(settings))
+    holder = LockOwner(kind=kind, pid=os.getpid(), ports=ports, servers=configured_servers(settings))
     with ExitStack() as stack:
         stack.enter_context(_held(home, holder))
         _check_configured_servers(settings, ports, progress)
@@ -398,7 +398,7 @@ def _wait_until_healthy(
 
 
 @contextmanager
-def _held(home: Path, holder: Holder) -> Iterator[None]:
+def _held(home: Path, holder: LockOwner) -> Iterator[None]:
     """Holds a home: its services run once."""
     with open_lock(home, LOCK) as lock:
         deadline = time.monotonic() + LOCK_SECONDS
@@ -423,7 +423,7 @@ def _facts_file(home: Path) -> Path:
     return run_folder(home) / "platform.json"
 
 
-def _write_facts(home: Path, holder: Holder) -> None:
+def _write_facts(home: Path, holder: LockOwner) -> None:
     file = _facts_file(home)
     new = file.with_suffix(".new")
     new.write_text(holder.model_dump_json(), encoding="utf-8")

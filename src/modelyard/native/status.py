@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url
 
+from modelyard import bootstrap as services
 from modelyard.catalog import read_catalog
 from modelyard.contract import Frozen
-from modelyard.errors import BadInput
-from modelyard import bootstrap as services
-from modelyard.native.lifecycle import services_now, show_logins
-from modelyard.embedded.postgres import Postgres, PostgresServer
 from modelyard.embedded.mlflow import running_mlflow
+from modelyard.embedded.postgres import Postgres, PostgresServer
+from modelyard.errors import BadInput
+from modelyard.native.lifecycle import services_now, show_logins
 from modelyard.settings import Settings
 from modelyard.steps.stores import Platform, in_loaded_profile
 from modelyard.use_case import UseCase

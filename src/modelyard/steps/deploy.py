@@ -5,8 +5,8 @@ import time
 
 from modelyard.contract import Frozen
 from modelyard.errors import NothingToWorkOn, StepFailed
-from modelyard.steps.stores import Platform
 from modelyard.steps.promote import rollback
+from modelyard.steps.stores import Platform
 from modelyard.stores.processes import ApiProcess
 from modelyard.stores.registry import PRODUCTION
 from modelyard.use_case import UseCase
@@ -61,15 +61,17 @@ def _served(use_case: UseCase, version: int, processes: int) -> DeployResult:
 
 
 def _take_back_if_failed(use_case: UseCase, platform: Platform, version: int, alive: list[ApiProcess]) -> None:
-    failed = [process for process in alive if process.offered_version == version and process.proof == "failed"]
+    failed = [process for process in alive if process.target_version == version and process.self_test == "failed"]
     if not failed:
         return
     reason = f"{failed[0].host}, process {failed[0].pid}: {failed[0].detail}"
     before = platform.verdicts.before(use_case.name, version)
     if before is None:
-        raise StepFailed(f"{use_case.name} version {version} failed its proof, and there is none before it: {reason}")
-    rollback(use_case, platform, f"proof failed: {reason}")
-    raise StepFailed(f"{use_case.name} version {version} failed its proof, version {before} is back: {reason}")
+        raise StepFailed(
+            f"{use_case.name} version {version} failed its self-test, and there is none before it: {reason}"
+        )
+    rollback(use_case, platform, f"self-test failed: {reason}")
+    raise StepFailed(f"{use_case.name} version {version} failed its self-test, version {before} is back: {reason}")
 
 
 def _late(use_case: UseCase, version: int, behind: list[ApiProcess], seconds: float) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from modelyard.errors import BadInput
 from modelyard.settings import Settings, listed
 from modelyard.sources.reach import ANYWHERE, Reach
-from modelyard.stores.records.batches import Batch
 from modelyard.stores.objects import ObjectStore, picture_name, required
+from modelyard.stores.records.batches import Batch
 from modelyard.stores.records.raw import RawStore
 from modelyard.use_case import LaterFile, UseCase
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.contract import Frozen
 from modelyard.errors import NothingToWorkOn
-from modelyard.stores.records.clean import CleanStore, Snapshot
 from modelyard.stores.objects import ObjectStore, required
+from modelyard.stores.records.clean import CleanStore, Snapshot
 from modelyard.stores.records.raw import RawStore
 from modelyard.use_case import UseCase
 

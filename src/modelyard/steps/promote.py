@@ -11,8 +11,8 @@ from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput, NothingToWorkOn, StepFailed
 from modelyard.objective import Objective
 from modelyard.steps.compare import CompareResult
-from modelyard.steps.stores import Platform
 from modelyard.steps.reference import Reference, find_reference
+from modelyard.steps.stores import Platform
 from modelyard.stores.looks import Look
 from modelyard.stores.registry import CHALLENGER, PRODUCTION, PROFILE_TAG
 from modelyard.stores.verdicts import Verdict
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from modelyard.models.tabular.export import Agreement
-    from modelyard.models.onnx.compiled import CompiledModel
     from modelyard.models.evaluation.evidence import Answers, Evidence
     from modelyard.models.evaluation.gate import Judgement
+    from modelyard.models.onnx.compiled import CompiledModel
+    from modelyard.models.tabular.export import Agreement
     from modelyard.stores.objects import Arrays
 
 LOGGER = logging.getLogger(__name__)
@@ -391,9 +391,9 @@ def _evidence(
 ) -> "Evidence":
     """What the models say of the test records that none of them has seen."""
     from modelyard.models.evaluation.evidence import Answers, Evidence
-    from modelyard.models.fit import dummy_scores
     from modelyard.models.evaluation.metrics import truth
     from modelyard.models.evaluation.slices import slice_values
+    from modelyard.models.fit import dummy_scores
 
     def of_unseen(answers: Answers) -> Answers:
         return Answers(answers.contract, answers.scores[unseen])
@@ -423,8 +423,8 @@ def _agreement(
 
     A fitted network is not loaded again for that, as this needs its library: what it said of the test part was kept.
     """
-    from modelyard.models.tabular.export import compare_scores
     from modelyard.models.images.test_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
+    from modelyard.models.tabular.export import compare_scores
     from modelyard.steps.fitted import score_fitted
 
     if not use_case.has_pictures:

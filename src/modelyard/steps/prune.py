@@ -1,8 +1,8 @@
 """Removes versions, snapshots and predictions that are older than what the settings say to keep."""
 
 from modelyard.contract import Frozen
-from modelyard.steps.stores import Platform
 from modelyard.steps.reference import find_reference
+from modelyard.steps.stores import Platform
 from modelyard.stores.objects import arrays_folder
 from modelyard.stores.registry import CHALLENGER, PRODUCTION
 from modelyard.use_case import UseCase

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from modelyard.errors import NothingToWorkOn
 from modelyard.split import Parted, clusters_of, numbered
-from modelyard.steps.stores import Platform
 from modelyard.steps.sides import columns_of_split, groups_of, times_of
+from modelyard.steps.stores import Platform
 from modelyard.stores.records.clean import Snapshot
 from modelyard.stores.registry import PROFILE_TAG, SPLIT_TAG, Version
 from modelyard.use_case import UseCase

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from modelyard.errors import NothingToWorkOn, ServiceUnavailable
 from modelyard.home import open_home
 from modelyard.settings import Settings
-from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.database import make_engine
 from modelyard.stores.looks import Looks
 from modelyard.stores.objects import ObjectStore
 from modelyard.stores.predictions import PredictionStore
 from modelyard.stores.processes import ApiProcesses
+from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.records.raw import RawStore
 from modelyard.stores.registry import Registry
 from modelyard.stores.results import StepResults

@@ -10,8 +10,8 @@ from modelyard.contract import Contract, Frozen, Target
 from modelyard.errors import BadInput
 from modelyard.split import Borders
 from modelyard.steps.extras import check_extra
-from modelyard.steps.stores import Platform
 from modelyard.steps.revision import code_fingerprint, git_revision
+from modelyard.steps.stores import Platform
 from modelyard.steps.weights import Weights, on_this_machine, pretrained_weights
 from modelyard.use_case import PARTS, Candidate, UseCase
 

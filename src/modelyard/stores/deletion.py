@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, Engine
 
-from modelyard.stores.records import tables
 from modelyard.stores.database import quoted, statement, transaction
+from modelyard.stores.records import tables
 
 
 def data_names(raw: Engine, clean: Engine, use_case: str) -> set[str]:

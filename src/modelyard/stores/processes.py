@@ -15,8 +15,8 @@ class ApiProcess(Frozen):
         host: Its machine.
         pid: Its process id there.
         model_version: The version that answers, if there is one.
-        offered_version: The version in production as it knows it, if it knows one.
-        proof: `ok`, or `failed`: the offered version did not answer its example as it did at training; None: it
+        target_version: The version in production as it knows it, if it knows one.
+        self_test: `ok`, or `failed`: the offered version did not answer its example as it did at training; None: it
             has not looked at one yet.
         detail: A sentence about it.
         seen_at: When it said so.
@@ -25,8 +25,8 @@ class ApiProcess(Frozen):
     host: str
     pid: int
     model_version: int | None
-    offered_version: int | None
-    proof: str | None
+    target_version: int | None
+    self_test: str | None
     detail: str
     seen_at: datetime
 

@@ -21,9 +21,9 @@ from sqlalchemy import Connection, Engine
 
 from modelyard.contract import Contract, Frozen
 from modelyard.errors import BadInput
+from modelyard.stores.database import quoted, statement, transaction
 from modelyard.stores.records import tables
 from modelyard.stores.records.copying import copy_in, to_csv
-from modelyard.stores.database import quoted, statement, transaction
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from modelyard.contract import Contract, Frozen
-from modelyard.models.tabular.export import Agreement
 from modelyard.models.evaluation.evidence import Answers, Evidence, beside, positions, shared_classes
 from modelyard.models.evaluation.guards import Guards, guard, measure_dummy
 from modelyard.models.evaluation.measures import Predictions, improvement, measure
 from modelyard.models.evaluation.metrics import evaluate
 from modelyard.models.evaluation.significance import Measured, lower_bound, lower_bound_beside_chance
+from modelyard.models.tabular.export import Agreement
 from modelyard.objective import LOSSES, error_left
 from modelyard.use_case import Gate
 

@@ -12,8 +12,8 @@ from tf2onnx import optimizer
 
 from modelyard.contract import Contract
 from modelyard.errors import StepFailed
-from modelyard.models.tabular.export import append_calibration
 from modelyard.models.onnx.compiled import PROBABILITIES
+from modelyard.models.tabular.export import append_calibration
 
 REASON_LENGTH = 200
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from modelyard.contract import Contract, Seen, brightness
 from modelyard.models.calibration import calibrated, prior_correction
-from modelyard.models.tabular.export import compare_scores
-from modelyard.models.images.export import compile_network
-from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
 from modelyard.models.cross_validation import INDEPENDENT, Dependence, HeldOut
-from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
-from modelyard.models.inputs import PixelSource, frame_scores
-from modelyard.models.images.test_scores import SCORES_FILE, kept_scores
 from modelyard.models.evaluation.metrics import evaluate, truth
-from modelyard.models.images.training import Network, Part, fit_network, network_scores
 from modelyard.models.evaluation.plots import learning_curves, plots
 from modelyard.models.evaluation.reliability import with_reliability
+from modelyard.models.fit import Fitted, decide, drawn, dummy_scores, loaded
+from modelyard.models.images.export import compile_network
+from modelyard.models.images.test_scores import SCORES_FILE, kept_scores
+from modelyard.models.images.training import Network, Part, fit_network, network_scores
+from modelyard.models.inputs import PixelSource, frame_scores
+from modelyard.models.onnx.compiled import CONTRACT_FILE, EXAMPLE_FILE, MODEL_FILE, Example
 from modelyard.models.statistics import numbers_seen
+from modelyard.models.tabular.export import compare_scores
 from modelyard.pictures import to_base64
 from modelyard.use_case import PARTS, Candidate, UseCase
 

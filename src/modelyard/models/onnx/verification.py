@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from modelyard.errors import UnusableModel
-from modelyard.models.onnx.isolation import Limits, run_apart
 from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
+from modelyard.models.onnx.isolation import Limits, run_apart
 
 # Of the interpreter with its libraries. What a model takes besides follows from its files: they are read, parsed, and
 # laid out for computing.
@@ -28,10 +28,10 @@ def load_checked(folder: Path, use_case: str) -> CompiledModel:
     size = sum((folder / name).stat().st_size for name in PACKAGE_FILES)
     memory_bytes = BASE_MEMORY_BYTES + MEMORY_PER_BYTE * size
     run_apart(f"{__name__}:try_model", [str(folder), use_case], Limits(memory_bytes, PROCESSOR_SECONDS, SECONDS))
-    return load_proven(folder, use_case)
+    return load_verified(folder, use_case)
 
 
-def load_proven(folder: Path, use_case: str) -> CompiledModel:
+def load_verified(folder: Path, use_case: str) -> CompiledModel:
     """A model from a folder in which nobody else writes, tried before.
 
     Raises:
@@ -50,4 +50,4 @@ def try_model(folder: str, use_case: str) -> None:
     Raises:
         UnusableModel: It cannot be used.
     """
-    load_proven(Path(folder), use_case)
+    load_verified(Path(folder), use_case)

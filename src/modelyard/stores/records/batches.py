@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from modelyard.contract import Frozen
 from modelyard.errors import BadInput
 from modelyard.records import Records, Rejection
+from modelyard.stores.database import quoted, statement
 from modelyard.stores.records import tables
 from modelyard.stores.records.copying import PIECE_BYTES, copy_in, to_csv
-from modelyard.stores.database import quoted, statement
 from modelyard.stores.records.keyless import Staged, TakenAs, merge_contents
 from modelyard.use_case import LaterFile, UseCase
 

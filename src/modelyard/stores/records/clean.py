@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Engine
 
 from modelyard.contract import Contract, Frozen
 from modelyard.split import Borders, Parted
+from modelyard.stores.database import quoted, statement, transaction
 from modelyard.stores.records import tables
 from modelyard.stores.records.copying import copy_in, copy_out, from_csv, to_csv
-from modelyard.stores.database import quoted, statement, transaction
 from modelyard.use_case import PARTS, Split, UseCase
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, Engine
 
 from modelyard.records import Records
+from modelyard.stores.database import quoted, statement, transaction
 from modelyard.stores.records import tables
 from modelyard.stores.records.batches import OWN_COLUMNS, Batch, add_batch, find_batch, remove_batch
 from modelyard.stores.records.copying import copy_out, from_csv
-from modelyard.stores.database import quoted, statement, transaction
 from modelyard.use_case import LaterFile, UseCase
 
 if TYPE_CHECKING:
