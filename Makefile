@@ -79,7 +79,7 @@ docs: $(DOCS)/.installed ## Build the documentation as a site; a dead link or an
 	@echo "$(SITE)/index.html"
 
 .PHONY: test-unit
-test-unit: $(CHECK)/.installed ## Run the unit tests: less than a minute, no servers, no TensorFlow
+test-unit: $(CHECK)/.installed ## Run the unit tests: no servers, no TensorFlow
 	@$(CHECK)/bin/python -m pytest $(PARALLEL) -m "not long" tests/unit
 
 .PHONY: coverage

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
-
-import httpx
+from urllib.parse import urlsplit
 
 from modelyard.settings import Settings
 from modelyard.steps.stores import Platform, connected
@@ -37,8 +36,9 @@ def configured_servers(settings: Settings) -> tuple[str, ...]:
         for database, url in configured_databases(settings).items()
     ]
     if settings.mlflow_tracking_uri:
-        uri = httpx.URL(settings.mlflow_tracking_uri).copy_with(username=None, password=None)
-        named.append(f"MLFLOW_TRACKING_URI: {uri}")
+        uri = urlsplit(settings.mlflow_tracking_uri)
+        shown = uri._replace(netloc=uri.netloc.rpartition("@")[2]).geturl()
+        named.append(f"MLFLOW_TRACKING_URI: {shown}")
     return tuple(named)
 
 

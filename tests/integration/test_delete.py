@@ -58,7 +58,7 @@ def test_all_that_is_its_own_goes_and_it_can_begin_anew(use_case: UseCase, platf
     assert platform.objects.has(f"{other.name}/pictures/one")
     assert [version.number for version in platform.registry.versions(other.name)] == [1]
     with pytest.raises(UnknownUseCase, match="nothing that one of this name has left"):
-        belongings(use_case.name, Catalog({}, ()), platform)
+        belongings(use_case.name, Catalog({other.name: other}, ()), platform)
     assert loop(use_case, platform, records, "second").verdict is Verdict.PROMOTED
 
 

@@ -19,14 +19,14 @@ HOLDER = """
 import os, signal, sys
 from pathlib import Path
 from modelyard.embedded.locks import lock_at_once, open_lock, run_folder
-from modelyard.native.runtime import LOCK, Holder, Ports
+from modelyard.native.runtime import LOCK, LockOwner, Ports
 
 home = Path(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 try:
     with open_lock(home, LOCK) as lock:
         assert lock_at_once(lock)
-        holder = Holder(kind="platform", pid=os.getpid(), ports=Ports.free(), healthy=True)
+        holder = LockOwner(kind="platform", pid=os.getpid(), ports=Ports.free(), healthy=True)
         (run_folder(home) / "platform.json").write_text(holder.model_dump_json())
         print("held", flush=True)
         signal.pause()

@@ -229,10 +229,11 @@ def test_profiles_are_told_apart(load_people: Load, raw_engine: Engine) -> None:
 
 def test_two_files_at_once_are_two_files(raw: RawStore, raw_engine: Engine, tmp_path: Path) -> None:
     def load_one(seed: int) -> LoadResult:
-        file = tmp_path / f"{seed}.csv"
-        file.write_text("\n".join(["cabin,age,sex,survived", *map(",".join, people(1000, seed)), ""]), encoding="utf-8")
-        return load(voyage(), str(file), raw, ALLOWED)
+        return load(voyage(), str(tmp_path / f"{seed}.csv"), raw, ALLOWED)
 
+    for seed in (1, 2):
+        lines = ["cabin,age,sex,survived", *map(",".join, people(1000, seed)), ""]
+        (tmp_path / f"{seed}.csv").write_text("\n".join(lines), encoding="utf-8")
     with ThreadPoolExecutor(3) as threads:
         results = list(threads.map(load_one, (1, 2, 1)))
     assert sorted(result.rows_added for result in results) == [0, 1000, 1000]

@@ -19,7 +19,7 @@ from modelyard.models.images import training
 from modelyard.models.images.architectures import resnet50
 from modelyard.models.images.export import compile_network
 from modelyard.models.images.fit import figures, fit_pictures
-from modelyard.models.images.test_scores import SCORES_FILE, scores_of
+from modelyard.models.images.fitted_scores import SCORES_FILE, scores_of
 from modelyard.models.images.training import Part, network_scores
 from modelyard.models.inputs import frame_scores
 from modelyard.models.onnx.compiled import CONTRACT_FILE, MODEL_FILE, CompiledModel

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from modelyard.embedded.postgres import Postgres
 from modelyard.errors import BadInput
-from modelyard.models.images.test_scores import SCORES_FILE
+from modelyard.models.images.fitted_scores import SCORES_FILE
 from modelyard.models.inputs import frame_scores
 from modelyard.models.onnx.compiled import PACKAGE_FILES, CompiledModel
 from modelyard.settings import Settings

@@ -15,7 +15,7 @@ from modelyard.steps.revision import CODE, PICTURE_CODE, code_fingerprint
 from modelyard.use_case import UseCase
 
 # Shows a model or names what is wrong, and has no part in how it comes out; or is the declaration itself.
-OTHER = {"errors.py", "models/images/test_scores.py", "models/evaluation/plots.py", "use_case.py"}
+OTHER = {"errors.py", "models/images/fitted_scores.py", "models/evaluation/plots.py", "use_case.py"}
 
 
 def used_by(name: str) -> set[str]:

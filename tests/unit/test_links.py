@@ -4,13 +4,16 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from modelyard.native.runtime import Ports, overview, services_of
 from modelyard.settings import Settings
 
 TRAININGS = "/#/experiments?workflowType=machine_learning"
 
 
-def test_links_to_mlflow_open_on_the_trainings() -> None:
+def test_links_to_mlflow_open_on_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     ports = Ports.configured(Settings(_env_file=None))
     shown = json.loads(overview(services_of(Settings(_env_file=None), ports)))
     assert shown["MLflow"]["link"] == f"http://127.0.0.1:8083{TRAININGS}"

@@ -432,7 +432,7 @@ def _agreement(
 
     A fitted network is not loaded again for that, as this needs its library: what it said of the test part was kept.
     """
-    from modelyard.models.images.test_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
+    from modelyard.models.images.fitted_scores import SCORES_FILE, SCORES_LIMIT_BYTES, scores_of
     from modelyard.models.onnx.agreement import compare_scores
     from modelyard.steps.fitted import score_fitted
 

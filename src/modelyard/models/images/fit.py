@@ -18,7 +18,7 @@ from modelyard.models.evaluation.plots import learning_curves, plots
 from modelyard.models.evaluation.reliability import with_reliability
 from modelyard.models.fit import Fitted, decide, drawn, loaded
 from modelyard.models.images.export import compile_network
-from modelyard.models.images.test_scores import SCORES_FILE, kept_scores
+from modelyard.models.images.fitted_scores import SCORES_FILE, kept_scores
 from modelyard.models.images.training import Network, Part, fit_network, network_scores
 from modelyard.models.inputs import PixelSource, frame_scores
 from modelyard.models.onnx.agreement import compare_scores
