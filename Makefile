@@ -115,7 +115,7 @@ browser: ## Install a browser for the tests, where this can be done
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the pictures of the frontend that runs, for docs/images (USE_CASES="one two")
-	@$(BIN)/python -m tests.screenshots "http://127.0.0.1:$${MODELYARD_FRONTEND_PORT:-8501}" $(USE_CASES)
+	@$(BIN)/python -m tests.screenshots "http://127.0.0.1:$${FRONTEND_PORT:-8501}" $(USE_CASES)
 
 .PHONY: diagrams
 diagrams: browser $(VENV)/.dev ## Draw the diagrams of the documentation that are new or have changed
@@ -230,17 +230,17 @@ down: ## Stop the containers; the data stays
 .PHONY: images
 images: ## Build the images and print their sizes
 	@$(COMPOSE) build
-	@MODELYARD_STEP_RUNNER=process $(COMPOSE) build airflow-init
+	@STEP_RUNNER=process $(COMPOSE) build airflow-init
 	@docker images --format '{{.Repository}}:{{.Tag}}\t{{.Size}}' --filter reference='*modelyard-*' | grep -v modelyard-offline | sort | expand -t 40
 
 .PHONY: publish
-publish: ## Build the images with their SBOM and provenance, and push them to MODELYARD_IMAGE_REGISTRY
+publish: ## Build the images with their SBOM and provenance, and push them to IMAGE_REGISTRY
 	@$(COMPOSE) build --push --sbom=true --provenance=mode=max
-	@MODELYARD_STEP_RUNNER=process $(COMPOSE) build --push --sbom=true --provenance=mode=max airflow-init
+	@STEP_RUNNER=process $(COMPOSE) build --push --sbom=true --provenance=mode=max airflow-init
 
 .PHONY: images-tensorflow
 images-tensorflow: ## Build the image that models of pictures are trained in
-	@MODELYARD_STEPS_EXTRA=-tensorflow $(COMPOSE) build secrets
+	@STEPS_EXTRA=-tensorflow $(COMPOSE) build secrets
 
 .PHONY: offline-images
 offline-images: ## Make stand-ins for the public base images where no registry can be reached

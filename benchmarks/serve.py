@@ -31,7 +31,6 @@ from modelyard.embedded.mlflow import embedded_mlflow
 from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.embedded.processes import free_ports
 from modelyard.settings import child_environment
-from modelyard.variables import variable_of
 
 CONNECTIONS = 16
 MANY_CONNECTIONS = 64
@@ -123,16 +122,12 @@ def make_inputs(folder: Path) -> Inputs:
     return Inputs(folder, single, batch, peer, folder / "peer", package)
 
 
-def _variables(settings: Mapping[str, object]) -> dict[str, str]:
-    return {variable_of(name): str(value) for name, value in settings.items()}
-
-
 @contextmanager
 def running(arguments: Sequence[str], ready_url: str, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
     """A server in a process of its own, once it answers."""
     # What mlflow starts it looks for on the path, and does not end with itself.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = child_environment({"PATH": path} | _variables(settings))
+    environment = child_environment({"PATH": path} | {name.upper(): str(value) for name, value in settings.items()})
     command, nowhere = [sys.executable, *arguments], subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, stdout=nowhere, stderr=nowhere, start_new_session=True) as process:
         try:
@@ -273,7 +268,7 @@ def _measure_memory(pid: int, url: str, inputs: Inputs, many_requests: int, rate
 def _measure_start(port: int, inputs: Inputs, settings: Mapping[str, object]) -> Numbers:
     """With the model in the cache and no registry: from the start of the process to its first answer."""
     alone = dict(settings) | {"mlflow_tracking_uri": f"http://127.0.0.1:{free_ports(1)[0]}"}
-    environment = child_environment(_variables(alone))
+    environment = child_environment({name.upper(): str(value) for name, value in alone.items()})
     taken = []
     for _ in range(STARTS):
         started = time.monotonic()

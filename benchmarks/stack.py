@@ -30,7 +30,7 @@ def main() -> None:
         measured["loop in containers, trigger to served, s"] = loop(stack, 1)
         time.sleep(IDLE_SECONDS)
         measured |= memory(stack)
-        processes = Stack({**stack.environment, "MODELYARD_STEP_RUNNER": "process"})
+        processes = Stack({**stack.environment, "STEP_RUNNER": "process"})
         processes.compose("up", "--detach", "--wait", show=True)
         measured["loop in processes, trigger to served, s"] = loop(processes, 2)
     finally:
@@ -51,7 +51,7 @@ def loop(stack: Stack, number: int) -> float:
     file = Path(os.environ.get("TMPDIR", "/tmp")) / name  # noqa: S108 (nobody else's business, and removed)
     file.write_text("\n".join([header, *new, ""]), encoding="utf-8")
     client = Minio(
-        endpoint=f"127.0.0.1:{stack.environment['MODELYARD_MINIO_PORT']}",
+        endpoint=f"127.0.0.1:{stack.environment['MINIO_PORT']}",
         access_key="data",
         secret_key="modelyard-data",  # noqa: S106 (the default of a laptop)
         secure=False,

@@ -29,7 +29,7 @@ def find(folder: Path | None) -> Found:
     """The use cases. A schedule that Airflow cannot read would take away the DAGs of all of them.
 
     Args:
-        folder: Holds use-case files outside of the package (`MODELYARD_USE_CASES_PATH`).
+        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
     """
     catalog = read_catalog(folder)
     found = Found([], [*map(str, catalog.broken)])

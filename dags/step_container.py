@@ -12,7 +12,6 @@ from docker.types import Mount
 from dags.step_outcome import check_exit_code, tell_who_waits
 from modelyard.errors import BadInput
 from modelyard.settings import Settings, read_settings, step_environment
-from modelyard.variables import variable_of
 
 # By it `make down` finds the containers of a scheduler that was killed.
 LABEL = "org.modelyard.step"
@@ -101,7 +100,7 @@ def image_with(image: str, extra: str | None) -> str:
 def _needed(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
     if not value:
-        raise BadInput(f"MODELYARD_STEP_RUNNER=docker needs {variable_of(name)}, too")
+        raise BadInput(f"STEP_RUNNER=docker needs {name.upper()}, too")
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""Where a step runs: one factory, whatever MODELYARD_STEP_RUNNER says."""
+"""Where a step runs: one factory, whatever STEP_RUNNER says."""
 
 import sys
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import Asset, BaseOperator, Context
 
 from dags.step_outcome import PIPELINE_RUN, check_exit_code, tell_who_waits
-from modelyard.settings import Settings, child_environment
+from modelyard.settings import Settings
 from modelyard.use_case import UseCase
-from modelyard.variables import STARTED_BY
 
 
 def step(
@@ -68,8 +67,7 @@ class StepProcess(BaseOperator):
         """Runs the step to its end and tells those who wait for its asset."""
         command = [str(Path(sys.executable).with_name("modelyard")), *filter(None, self.arguments)]
         # Settings are read from config.env in the working folder: that of the scheduler, not a temporary one.
-        environment = child_environment({STARTED_BY: "airflow"})
-        result = self.hook.run_command(command, env=environment, cwd=str(Path.cwd()))
+        result = self.hook.run_command(command, cwd=str(Path.cwd()))
         check_exit_code(result.exit_code, result.output)
         tell_who_waits(self, context)
 

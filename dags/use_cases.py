@@ -1,6 +1,6 @@
 """The Airflow DAGs of every use case: load_raw_data, preprocess_data and train_model, chained by assets.
 
-Use cases are found in the package and in MODELYARD_USE_CASES_PATH; a new one needs no change here.
+Use cases are found in the package and in USE_CASES_PATH; a new one needs no change here.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, Param, chain
 from dags.discovery import find
 from dags.step_outcome import RUN_DAY, pipeline_run, run_day
 from dags.step_runner import step
-from modelyard.settings import Settings, log_variables, read_settings
+from modelyard.settings import Settings, read_settings
 from modelyard.use_case import LaterFile, UseCase
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
@@ -22,8 +22,8 @@ RETRY_DELAY = timedelta(seconds=30)
 
 LOAD = """Reads the records from the use case's source into `raw_data`. What is there already is not loaded again; bad
 records are kept apart with the reason. With the parameter `source`, another file or URL is loaded: a path below
-MODELYARD_DATA_URL, or what MODELYARD_SOURCES_ALLOWED names. Where a use case has a sample, that is loaded as long as
-its source was never there.
+DATA_URL, or what SOURCES_ALLOWED names. Where a use case has a sample, that is loaded as long as its source was never
+there.
 
 Then starts the preprocessing."""
 PREPROCESS = """Makes a clean snapshot of the newest records, parted into train, validation and test, in `clean_data`.
@@ -142,7 +142,6 @@ def train_model(settings: Settings, use_case: UseCase) -> DAG:
 
 
 SETTINGS = read_settings()
-log_variables()
 for found in find(SETTINGS.use_cases_path).use_cases:
     for make in (load_raw_data, preprocess_data, train_model):
         make(SETTINGS, found)

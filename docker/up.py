@@ -21,14 +21,14 @@ FIRST_ANSWER_SECONDS = 1200
 POLL_SECONDS = 2
 LINES_OF_A_FAILURE = 8
 SERVICE_OF_PORT = {
-    "MODELYARD_AIRFLOW_PORT": ("airflow-apiserver", 8080),
-    "MODELYARD_MINIO_PORT": ("minio", 9000),
-    "MODELYARD_MINIO_CONSOLE_PORT": ("minio", 9001),
-    "MODELYARD_MLFLOW_PORT": ("mlflow", 5000),
-    "MODELYARD_JUPYTER_PORT": ("jupyter", 8888),
-    "MODELYARD_API_PORT": ("api", 8086),
-    "MODELYARD_API_BALANCER_PORT": ("balancer", 8086),
-    "MODELYARD_FRONTEND_PORT": ("frontend", 8501),
+    "AIRFLOW_PORT": ("airflow-apiserver", 8080),
+    "MINIO_PORT": ("minio", 9000),
+    "MINIO_CONSOLE_PORT": ("minio", 9001),
+    "MLFLOW_PORT": ("mlflow", 5000),
+    "JUPYTER_PORT": ("jupyter", 8888),
+    "API_PORT": ("api", 8086),
+    "API_BALANCER_PORT": ("balancer", 8086),
+    "FRONTEND_PORT": ("frontend", 8501),
 }
 
 
@@ -113,8 +113,7 @@ def show(configuration: dict[str, Any], doors: list[Gateway]) -> None:
     say(f"\n{compose('run', '--rm', '--no-TTY', '--no-deps', 'secrets').rstrip()}")
     owner, writer = Path("notebooks").stat().st_uid, configuration["services"]["jupyter"]["user"].partition(":")[0]
     if str(owner) != writer:
-        say(f"\nnotebooks/ belongs to user {owner}, JupyterLab writes as user {writer}:")
-        say("set MODELYARD_HOST_UID and MODELYARD_HOST_GID.")
+        say(f"\nnotebooks/ belongs to user {owner}, JupyterLab writes as user {writer}: set HOST_UID and HOST_GID.")
     say("\n`make down` stops it and keeps the data.")
 
 
@@ -129,7 +128,7 @@ def name_of(door: Gateway) -> str:
         "minio": "MinIO (S3)",
         "mlflow": "MLflow",
     }
-    return "MinIO console" if door.setting == "MODELYARD_MINIO_CONSOLE_PORT" else names[door.service]
+    return "MinIO console" if door.setting == "MINIO_CONSOLE_PORT" else names[door.service]
 
 
 def first_answer(doors: list[Gateway], started: float) -> bool:

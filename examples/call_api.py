@@ -5,9 +5,9 @@
     python examples/call_api.py --use-case iris --record flower.json
 
 Without a record, the example that came with the model is sent; fields that are given replace those of it. Where the API
-wants a key, it is taken from the environment variable MODELYARD_API_KEY, as arguments can be read by others on a
-machine. The answer goes to standard output as JSON. It ends with 0, or with 1 and a sentence on standard error that
-says what is wrong.
+wants a key, it is taken from the environment variable API_KEY, as arguments can be read by others on a machine. The
+answer goes to standard output as JSON. It ends with 0, or with 1 and a sentence on standard error that says what is
+wrong.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def ask(url: str, record: dict[str, Any] | None = None) -> dict[str, Any]:
     """
     body = None if record is None else json.dumps(record).encode()
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get("MODELYARD_API_KEY"):
+    if key := os.environ.get("API_KEY"):
         headers["X-API-Key"] = key
     request = urllib.request.Request(url, body, headers)  # noqa: S310 (the user's own URL)
     try:

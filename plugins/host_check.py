@@ -12,9 +12,8 @@ def check_hosts(app: Application) -> HostCheck:
         BadInput: A setting has an impossible value.
     """
     # Airflow's other processes import this file too, and need no settings for it.
-    from modelyard.settings import log_variables, read_settings
+    from modelyard.settings import read_settings
 
-    log_variables()
     return HostCheck(app, AllowedHosts(read_settings().host_names))
 
 

@@ -38,33 +38,30 @@ LABEL = "org.modelyard.step"
 STEPS = ("load", "preprocess", "train", "compare", "promote", "deploy")
 STEP_SETTINGS = frozenset(
     {
-        "MODELYARD_USE_CASES_PATH",
-        "MODELYARD_DEFAULT_USE_CASE",
-        "MODELYARD_DATA_URL",
-        "MODELYARD_ACCEPTED_FILES_URL",
-        "MODELYARD_OBJECTS_URL",
-        "MODELYARD_PRETRAINED_WEIGHTS",
+        "USE_CASES_PATH",
+        "DEFAULT_USE_CASE",
+        "DATA_URL",
+        "ACCEPTED_FILES_URL",
+        "OBJECTS_URL",
+        "PRETRAINED_WEIGHTS",
         "AWS_ENDPOINT_URL",
         "AWS_DEFAULT_REGION",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
-        "MODELYARD_RAW_DATABASE_URL",
-        "MODELYARD_CLEAN_DATABASE_URL",
+        "RAW_DATABASE_URL",
+        "CLEAN_DATABASE_URL",
         "MLFLOW_TRACKING_URI",
-        "MODELYARD_MODEL_LIMIT_MB",
-        "MODELYARD_SOURCES_ALLOWED",
-        "MODELYARD_SOURCES_LIMIT_MB",
-        "MODELYARD_ALLOWED_BAD_SHARE",
-        "MODELYARD_DEPLOY_TIMEOUT_SECONDS",
-        "MODELYARD_KEEP_VERSIONS",
-        "MODELYARD_KEEP_SNAPSHOTS",
-        "MODELYARD_KEEP_PREDICTION_MONTHS",
-        "MODELYARD_API_HEARTBEAT_FRESH_SECONDS",
-        # No setting: who starts the step.
-        "MODELYARD_STARTED_BY",
+        "MODEL_LIMIT_MB",
+        "SOURCES_ALLOWED",
+        "SOURCES_LIMIT_MB",
+        "ALLOWED_BAD_SHARE",
+        "DEPLOY_TIMEOUT_SECONDS",
+        "KEEP_VERSIONS",
+        "KEEP_SNAPSHOTS",
+        "KEEP_PREDICTION_MONTHS",
+        "API_HEARTBEAT_FRESH_SECONDS",
     }
 )
-IMAGE_VARIABLE = re.compile("MODELYARD_STEP_([A-Z]+_)?IMAGE")
 TASK = re.compile(r"[A-Za-z0-9_.-]{1,250}")
 # Threads count, and TensorFlow starts some for each processor.
 PROCESS_LIMIT = 4096
@@ -153,21 +150,16 @@ class Step(NamedTuple):
 
 
 def read_platform(environment: Mapping[str, str]) -> Platform:
-    """The platform, from the environment: MODELYARD_STEP_IMAGE, MODELYARD_STEP_<EXTRA>_IMAGE, and those read below.
+    """The platform, from environment variables: STEP_IMAGE and STEP_<EXTRA>_IMAGE, and those read below.
 
     Raises:
         ValueError: A variable is missing or empty; the message names it.
     """
-    needed = (
-        "MODELYARD_STEP_IMAGE",
-        "MODELYARD_STEP_NETWORK",
-        "MODELYARD_STEP_USE_CASES_VOLUME",
-        "MODELYARD_USE_CASES_PATH",
-    )
+    needed = ("STEP_IMAGE", "STEP_NETWORK", "STEP_USE_CASES_VOLUME", "USE_CASES_PATH")
     missing = [name for name in needed if not environment.get(name)]
     if missing:
         raise ValueError(f"set {', '.join(missing)} for the engine's proxy")
-    images = tuple(value for name, value in environment.items() if IMAGE_VARIABLE.fullmatch(name) and value)
+    images = tuple(value for name, value in environment.items() if re.fullmatch("STEP_([A-Z]+_)?IMAGE", name) and value)
     return Platform(images, *(environment[name] for name in needed[1:]))
 
 

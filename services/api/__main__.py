@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import BadInput, ModelyardError
-from modelyard.settings import Settings, log_variables, read_settings
+from modelyard.settings import Settings, read_settings
 from services.api.limits.connections import KEEP_ALIVE_SECONDS, Connection
 from services.api.logs import log_as
 from services.api.metrics import SHARED_FOLDER
@@ -28,7 +28,6 @@ def main() -> int:
     try:
         settings = read_settings()
         log_as(settings)
-        log_variables()
         # Here too, so that it is one sentence and not one for each process.
         database_url(settings)
         tracking_uri(settings)
@@ -78,9 +77,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise BadInput(
-            f"the API cannot listen on {host}:{port} (MODELYARD_API_PORT): {os.strerror(error.errno or 0)}"
-        ) from error
+        raise BadInput(f"the API cannot listen on {host}:{port} (API_PORT): {os.strerror(error.errno or 0)}") from error
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class FewOfAKind(logging.Filter):
     """Leaves out what is said again and again, and says at the end of the period how often that was.
 
     It is about warnings and errors, which whoever sends bad requests can bring about as often as they like. What is
-    below is rare, or was asked for: `MODELYARD_API_LOG_REQUESTS`, `MODELYARD_API_LOG_REJECTED`.
+    below is rare, or was asked for: `API_LOG_REQUESTS`, `API_LOG_REJECTED`.
 
     Args:
         handler: Where it is said.

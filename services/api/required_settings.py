@@ -10,7 +10,7 @@ def database_url(settings: Settings) -> str:
     Raises:
         BadInput: It is not set.
     """
-    return _given(settings.raw_database_url, "MODELYARD_RAW_DATABASE_URL", "keeps its predictions there")
+    return _given(settings.raw_database_url, "RAW_DATABASE_URL", "keeps its predictions there")
 
 
 def tracking_uri(settings: Settings) -> str:

@@ -210,4 +210,4 @@ def _own_spool(folder: Path, limit_bytes: int) -> Spool:
     try:
         return Spool.own(folder, limit_bytes)
     except (OSError, sqlite3.Error) as error:
-        raise BadInput(f"the spool cannot be made in {folder} (MODELYARD_API_SPOOL_FOLDER): {error}") from error
+        raise BadInput(f"the spool cannot be made in {folder} (API_SPOOL_FOLDER): {error}") from error

@@ -1,4 +1,4 @@
-"""The files in MODELYARD_USE_CASES_PATH that hold no use case, as the overview names them.
+"""The files in USE_CASES_PATH that hold no use case, as the overview names them.
 
 To know, one must run them. That is done in a process of its own, which has no secret in its environment: whatever a
 file does, this service goes on answering.
@@ -34,7 +34,7 @@ class UseCaseFiles:
     """The files of a folder, run again only when one of them has changed.
 
     Args:
-        folder: MODELYARD_USE_CASES_PATH; None: there is none.
+        folder: USE_CASES_PATH; None: there is none.
     """
 
     def __init__(self, folder: Path | None) -> None:

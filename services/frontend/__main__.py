@@ -8,7 +8,7 @@ from streamlit.starlette import App
 
 from modelyard.errors import ModelyardError
 from modelyard.hosts import AllowedHosts, HostCheck
-from modelyard.settings import log_variables, read_settings
+from modelyard.settings import read_settings
 
 SCRIPT = Path(__file__).with_name("app.py")
 
@@ -20,7 +20,6 @@ def main() -> int:
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    log_variables()
     app = App(SCRIPT, middleware=[Middleware(HostCheck, AllowedHosts(settings.host_names))])
     app.run(config={"server.address": settings.bind_address, "server.port": settings.frontend_port})
     return 0

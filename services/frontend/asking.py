@@ -21,8 +21,7 @@ from services.frontend.said import (
 TIMEOUT_SECONDS = 30
 CONNECT_SECONDS = 3
 KEY_REFUSED = (
-    "The API wants a key, and this frontend has none that it allows: set MODELYARD_API_KEY to one, and start the "
-    "frontend again."
+    "The API wants a key, and this frontend has none that it allows: set API_KEY to one, and start the frontend again."
 )
 
 

@@ -30,7 +30,7 @@ def _show_now(api: Api) -> None:
         return
     st.subheader("Services", anchor=False)
     if not said.services:
-        st.info("No services are listed: whoever starts the API says with MODELYARD_PLATFORM_SERVICES what there is.")
+        st.info("No services are listed: whoever starts the API says with PLATFORM_SERVICES what there is.")
     _in_columns([partial(_show_service, service) for service in said.services], "services")
     st.subheader("Models", anchor=False)
     models = [partial(_show_model, info.title_of(name), state) for name, state in health.use_cases.items()]

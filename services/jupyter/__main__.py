@@ -9,7 +9,7 @@ from tornado.web import Application, RequestHandler
 
 from modelyard.errors import ModelyardError
 from modelyard.hosts import REFUSAL, STATUS, AllowedHosts
-from modelyard.settings import Settings, log_variables, read_settings
+from modelyard.settings import Settings, read_settings
 
 
 class ForeignHost(Matcher):
@@ -44,7 +44,6 @@ def main() -> int:
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    log_variables()
     server = LabApp.initialize_server(argv=[*_options(settings), *sys.argv[1:]])
     refuse_foreign_hosts(server.web_app, AllowedHosts(settings.host_names))
     server.start()

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from modelyard.errors import ModelyardError
 from modelyard.hosts import mlflow_variables
-from modelyard.settings import child_environment, log_variables, read_settings
+from modelyard.settings import child_environment, read_settings
 
 
 def main() -> NoReturn:
@@ -16,7 +16,6 @@ def main() -> NoReturn:
     except ModelyardError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
-    log_variables()
     command = [sys.executable, "-m", "mlflow", "server", *sys.argv[1:]]
     os.execve(sys.executable, command, child_environment(mlflow_variables(settings.host_names)))  # noqa: S606
 

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from modelyard.settings import Settings
 from modelyard.steps.stores import Platform, connected
 from modelyard.stores.database import address
-from modelyard.variables import variable_of
 
 
 class Databases(Protocol):
@@ -32,7 +31,7 @@ def database_url(settings: Settings, embedded: Databases, database: str, role: s
 def configured_servers(settings: Settings) -> tuple[str, ...]:
     """What the settings name of the user's own servers, each in a few words and without a password."""
     named = [
-        f"{variable_of(database.replace('_data', '_database_url'))}: {address(url)}"
+        f"{database.upper().removesuffix('_DATA')}_DATABASE_URL: {address(url)}"
         for database, url in configured_databases(settings).items()
     ]
     if settings.mlflow_tracking_uri:

@@ -57,12 +57,12 @@ def read_catalog(folder: Path | None = None) -> Catalog:
     others are broken.
 
     Args:
-        folder: Holds use-case files outside of the package (`MODELYARD_USE_CASES_PATH`).
+        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
     """
     loaded: list[tuple[Path, UseCase]] = []
     broken: list[BrokenUseCase] = []
     if folder is not None and not folder.is_dir():
-        broken.append(BrokenUseCase(folder, None, "MODELYARD_USE_CASES_PATH names it, and it is not a folder"))
+        broken.append(BrokenUseCase(folder, None, "USE_CASES_PATH names it, and it is not a folder"))
     for file, module in _files(folder):
         try:
             loaded.append((file, _declared_in(_run(file, module), file)))
@@ -82,7 +82,7 @@ def find_use_case(name: str, folder: Path | None = None) -> UseCase:
 
     Args:
         name: Its name.
-        folder: Holds use-case files outside of the package (`MODELYARD_USE_CASES_PATH`).
+        folder: Holds use-case files outside of the package (`USE_CASES_PATH`).
 
     Raises:
         BrokenUseCase: The file that is called as it is broken.

@@ -21,8 +21,6 @@ from modelyard.errors import BadInput, ModelyardError, NoSpaceLeft, Refused
 from modelyard.settings import (
     Administration,
     Settings,
-    check_handed_over_names,
-    check_variables,
     let_waiting_threads_sleep,
     reach_this_machine_directly,
     read_settings,
@@ -61,8 +59,7 @@ def load(
         ),
     ] = None,
     restricted: Annotated[
-        bool,
-        typer.Option("--restricted", help="Take a source only where MODELYARD_SOURCES_ALLOWED lets a run in Airflow."),
+        bool, typer.Option("--restricted", help="Take a source only where SOURCES_ALLOWED lets a run in Airflow.")
     ] = False,
     run: PipelineRun = None,
 ) -> None:
@@ -318,7 +315,7 @@ def down_local() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Make or update databases, roles and tables of a server (MODELYARD_ADMIN_DATABASE_URL)."""
+    """Make or update databases, roles and tables of a server (ADMIN_DATABASE_URL)."""
     from modelyard.admin.databases import migrate_server
 
     migrate_server(Administration())
@@ -343,7 +340,6 @@ def make_secrets(
     """Make the platform's secrets where they are missing, hand them to its services, and print how to log in."""
     from modelyard.admin.make_secrets import make_secrets
 
-    check_handed_over_names()
     for line in make_secrets(Administration(), into):
         typer.echo(line)
 
@@ -365,7 +361,6 @@ def main() -> None:
     let_waiting_threads_sleep()
     reach_this_machine_directly()
     try:
-        check_variables()
         app()
     except ModelyardError as error:
         _fail(error)

@@ -24,7 +24,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 STATUS = HTTPStatus.MISDIRECTED_REQUEST
 REFUSAL = (
     "the Host header of this request does not name this service: use localhost or an IP address, "
-    "or add the name to MODELYARD_ALLOWED_HOSTS"
+    "or add the name to ALLOWED_HOSTS"
 )
 LOCAL_NAME = "localhost"
 NAME = r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?"

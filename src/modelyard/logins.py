@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from modelyard.errors import BadInput
-from modelyard.variables import variable_of
 
 RANDOM_BYTES = 16
 KEY_BYTES = 32
@@ -56,7 +55,7 @@ def check_secrets(bind_address: str, logins: Mapping[str, str | None], others: M
         raise BadInput(f"{known}: everybody knows this value. Leave it out, and a secret is made at random")
     if not is_loopback(bind_address) and (known := _known(others)):
         raise BadInput(
-            f"MODELYARD_BIND_ADDRESS={bind_address} opens the platform to the network with the default of {known}: "
+            f"BIND_ADDRESS={bind_address} opens the platform to the network with the default of {known}: "
             "`make secrets` makes secrets of your own"
         )
 
@@ -72,7 +71,7 @@ def is_loopback(address: str) -> bool:
     try:
         return ip_address(address).is_loopback
     except ValueError as error:
-        raise BadInput(f"MODELYARD_BIND_ADDRESS={address} is no address") from error
+        raise BadInput(f"BIND_ADDRESS={address} is no address") from error
 
 
 def keep_secret(folder: Path, name: str, given: str | None) -> str:
@@ -97,7 +96,7 @@ def keep_secret(folder: Path, name: str, given: str | None) -> str:
 
 
 def _known(values: Mapping[str, str | None]) -> str:
-    return ", ".join(variable_of(name) for name, value in values.items() if value in KNOWN_SECRETS)
+    return ", ".join(name.upper() for name, value in values.items() if value in KNOWN_SECRETS)
 
 
 def _write_with(put: Callable[[str, Path], None], file: Path, secret: str) -> None:

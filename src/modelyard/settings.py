@@ -1,8 +1,7 @@
 """Every setting, typed, read once. The only place that reads the environment.
 
 A setting is taken from the environment, else from `secrets.env`, else from `config.env` in the working folder, else
-from the secrets of a container, else from the default here. `config.env` documents them all, and begins with what is
-said of each here. `variable_of` says under which name.
+from the secrets of a container, else from the default here. `config.env` documents them all.
 """
 
 import json
@@ -11,33 +10,16 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import from_json
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelyard.errors import BadInput
 from modelyard.hosts import split_names
-from modelyard.variables import (
-    COMPOSE_VARIABLES,
-    INTERNAL_VARIABLES,
-    PREFIX,
-    STARTED_BY,
-    explain_unknown,
-    is_injected,
-    variable_of,
-)
 
 Port = int
 # What a step reads of the settings.
@@ -70,8 +52,6 @@ MEGABYTE = 2**20
 UTF8_MODE = "PYTHONUTF8"
 # What libpq reads (PostgreSQL documentation, "Environment Variables"), and other things of PostgreSQL's.
 POSTGRES_VARIABLE = re.compile("PG[A-Z]+|PGCONNECT_TIMEOUT")
-# In the working folder; the later one wins.
-SETTINGS_FILES = ("config.env", "secrets.env")
 LOGGER = logging.getLogger(__name__)
 
 
@@ -129,241 +109,95 @@ def _check_names(text: str) -> str:
 SECRETS_FOLDER = Path("/run/secrets/modelyard")
 # pydantic warns of a folder that is not there.
 SECRETS_FOLDERS = [SECRETS_FOLDER] if SECRETS_FOLDER.is_dir() else []
+CONTAINER = SettingsConfigDict(
+    env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, secrets_dir=SECRETS_FOLDERS
+)
 
 # Written as JSON. What cannot be read is this setting's problem, as any other impossible value.
 PlatformServices = Annotated[dict[str, PlatformService], NoDecode, BeforeValidator(_read_json)]
 
 
-class _Environment(EnvSettingsSource):
-    """The environment, in which `variable_of` says what a setting is called."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 (pydantic's)
-        """The value of a setting, its name, and that it is a text; what Kubernetes injects is none."""
-        name = variable_of(field_name)
-        value = self.env_vars.get(name.lower())
-        return (None if is_injected(name, value) else value), field_name, False
-
-
-class _File(_Environment, DotEnvSettingsSource):
-    """A file with the same names."""
-
-
-class _PrefixedSettings(BaseSettings):
-    """Settings in variables with the names that `variable_of` gives them, and in files of secrets under their own."""
+class Settings(BaseSettings):
+    """What can be chosen without touching the code. `config.env` says what each is for."""
 
     model_config = SettingsConfigDict(
+        env_file=("config.env", "secrets.env"),
+        env_file_encoding="utf-8",
         secrets_dir=SECRETS_FOLDERS,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        # Nothing in a file is a setting under another name.
-        dotenv_filtering="only_existing",
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's)
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Puts the environment and the files that have our names in the place of pydantic's."""
-        files = dotenv_settings.env_file if isinstance(dotenv_settings, DotEnvSettingsSource) else None
-        return init_settings, _Environment(settings_cls), _File(settings_cls, env_file=files), file_secret_settings
-
-
-class Settings(_PrefixedSettings):
-    """What can be chosen without touching the code. `config.env` says more of each."""
-
-    model_config = SettingsConfigDict(env_file=SETTINGS_FILES, env_file_encoding="utf-8")
-
     modelyard_home: Path = Path(".modelyard")
-    """The folder of all local state: embedded Postgres, MLflow's artifacts, Airflow, logs, the API's model cache."""
-
     use_cases_path: Path | None = Field(default_factory=_use_cases_here)
-    """A folder with your own use-case files, in addition to those that come with Modelyard."""
-
     default_use_case: str = "loan_approval"
-    """The use case that `POST /predict` and `make demo` use when none is named, and whose schedule is active from the
-    start."""
-
     data_url: str = "data"
-    """Where the sources of use cases are: a folder, or a URL such as s3://data."""
-
     accepted_files_url: str | None = None
-    """Where a load keeps a copy of each accepted file, under its hash."""
-
     objects_url: str | None = None
-    """Where images are kept, and their pixels as arrays."""
-
     pretrained_weights: str | None = None
-    """A file with pretrained weights for networks that can start from some (ResNet50)."""
-
     sources_allowed: Annotated[str, AfterValidator(_check_sources)] = "https://"
-    """What a run in Airflow may load if its parameter `source` names it."""
-
     sources_limit_mb: int = Field(default=10 * 1024, gt=0)
-    """The maximum size of such a source after decompression, in megabytes."""
 
     aws_endpoint_url: str | None = None
-    """The object store behind s3://, if it is not Amazon's."""
-
     aws_default_region: str | None = None
-    """The region of the object store."""
-
     aws_access_key_id: str | None = None
-    """The name of the key for sources in an object store."""
-
     aws_secret_access_key: str | None = Field(default=None, repr=False)
-    """The secret of that key."""
 
     raw_database_url: str | None = Field(default=None, repr=False)
-    """URL of the database of raw data and predictions."""
-
     clean_database_url: str | None = Field(default=None, repr=False)
-    """URL of the database of snapshots."""
-
     mlflow_tracking_uri: str | None = Field(default=None, repr=False)
-    """Address of the MLflow server."""
 
     step_runner: Literal["process", "docker"] = "process"
-    """Where Airflow runs a step: `process` next to the scheduler, `docker` in a separate container."""
-
     step_image: str | None = None
-    """The image of the steps' containers."""
-
     step_network: str | None = None
-    """The network of the steps' containers."""
-
     step_use_cases_volume: str | None = None
-    """The volume from which the steps' containers read use cases."""
-
     step_engine_url: str | None = None
-    """The address of the engine that creates the steps' containers."""
-
     schedules_enabled: bool = True
-    """Whether use cases run on their schedules, or only when they are started."""
-
     allowed_bad_share: float = Field(default=0.05, ge=0, le=1)
-    """The share of a load's records that may be rejected (into rejected_records)."""
-
     deploy_timeout_seconds: float = Field(default=120, gt=0)
-    """How many seconds `deploy` waits for every API process to serve the new version."""
-
     keep_versions: int = Field(default=10, ge=2)
-    """How many versions `modelyard prune` keeps."""
-
     keep_snapshots: int = Field(default=5, ge=1)
-    """How many snapshots `modelyard prune` keeps."""
-
     keep_prediction_months: int = Field(default=24, ge=1)
-    """How many full months of predictions to keep in addition to the current one, for all use cases together."""
-
     model_limit_mb: int = Field(default=1024, gt=0)
-    """The maximum size of a model's files together, in megabytes."""
 
     api_poll_seconds: float = Field(default=2, gt=0)
-    """How often an API process polls the registry for a new version, in seconds."""
-
     api_heartbeat_seconds: float = Field(default=2, gt=0)
-    """How often an API process sends its heartbeat, in seconds."""
-
     api_heartbeat_fresh_seconds: float = Field(default=15, gt=0)
-    """A process whose last heartbeat is older than this counts as gone, in seconds."""
-
     api_body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
-    """The maximum size of a request body, in bytes."""
-
     api_picture_limit_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
-    """The maximum size of a request body for a model of images, in bytes."""
-
     api_batch_limit: int = Field(default=10_000, gt=0)
-    """How many records a batch may have."""
-
     api_batch_body_limit_bytes: int = Field(default=32 * 1024 * 1024, gt=0)
-    """The maximum size of a batch's request body, in bytes."""
-
     api_concurrency_limit: int = Field(default=1000, gt=0)
-    """How many requests a process answers at the same time."""
-
     api_request_seconds: float = Field(default=30, gt=0)
-    """How many seconds a request may take."""
-
     api_commit_seconds: float = Field(default=2, gt=0)
-    """How many seconds an answer waits for the database."""
-
     api_idempotency_seconds: float = Field(default=24 * 3600, gt=0)
-    """How many seconds an Idempotency-Key is remembered."""
-
     api_spool_folder: Path | None = None
-    """The folder of the spool."""
-
     api_spool_limit_mb: int = Field(default=1024, gt=0)
-    """The maximum size of each process's spool, in megabytes."""
-
     api_shadow: bool = True
-    """Whether the challenger of a use case shadows production."""
-
     api_workers: int = Field(default=1, ge=1)
-    """How many processes answer on the port."""
-
     api_log_format: Literal["text", "json"] = "text"
-    """The form of the API's log: `text` for people or `json` for log collectors."""
-
     api_log_requests: bool = False
-    """Whether the API's log has a line for each answer."""
-
     api_log_rejected: bool = False
-    """Whether the API's log has a line for each rejected request, with the invalid values."""
-
     api_keys: Annotated[str, AfterValidator(_check_hashes)] = Field(default="", repr=False)
-    """The keys that the API accepts, as SHA-256 hashes separated by commas."""
 
     api_url: str | None = None
-    """Where the frontend reaches the API."""
-
     api_key: str | None = Field(default=None, repr=False)
-    """The key that the frontend and `make demo` send to the API, if it requires one."""
-
     platform_services: PlatformServices = {}
-    """The platform's own services on the platform page, as JSON."""
-
     more_services: PlatformServices = {}
-    """Further services on the platform page, as JSON."""
 
     bind_address: str = "127.0.0.1"
-    """The address that everything listens on."""
-
     allowed_hosts: Annotated[str, AfterValidator(_check_names)] = ""
-    """Host names by which browsers and programs reach the services, separated by commas, without ports."""
-
     airflow_port: Port = Field(default=8080, ge=1, le=65535)
-    """The port of Airflow."""
-
     mlflow_port: Port = Field(default=8083, ge=1, le=65535)
-    """The port of MLflow."""
-
     jupyter_port: Port = Field(default=8085, ge=1, le=65535)
-    """The port of JupyterLab."""
-
     api_port: Port = Field(default=8086, ge=1, le=65535)
-    """The port of the API."""
-
     frontend_port: Port = Field(default=8501, ge=1, le=65535)
-    """The port of the frontend."""
 
     airflow_user: str = "airflow"
-    """The user of Airflow."""
-
     airflow_password: str | None = Field(default=None, repr=False)
-    """The password of Airflow's user."""
-
     jupyter_token: str | None = Field(default=None, repr=False)
-    """The token that opens JupyterLab."""
 
     def body_limit(self, *, files: bool) -> int:
         """How many bytes the body of a request may have, by whether it may be a file."""
@@ -402,24 +236,19 @@ def read_settings(**overrides: object) -> Settings:
         overrides: Settings that are taken as given, whatever the environment says.
 
     Raises:
-        BadInput: A setting has an impossible value, or a file has one that does not exist; the message names it.
+        BadInput: A setting has an impossible value; the message names it.
     """
-    for file in SETTINGS_FILES:
-        check_names(_File(Settings, env_file=file, env_ignore_empty=False).env_vars, file)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise BadInput(f"the settings cannot be used: {problems}") from error
 
 
-def _place(path: tuple[int | str, ...]) -> str:
-    setting, *within = map(str, path)
-    return ".".join([variable_of(setting), *within])
-
-
-class Logins(_PrefixedSettings):
+class Logins(BaseSettings):
     """The secrets of the platform in containers that open a published port. Those that are not given are made."""
+
+    model_config = CONTAINER
 
     minio_root_password: str | None = Field(default=None, repr=False)
     mlflow_s3_secret_key: str | None = Field(default=None, repr=False)
@@ -431,8 +260,10 @@ class Logins(_PrefixedSettings):
     jupyter_token: str | None = Field(default=None, repr=False)
 
 
-class DatabasePasswords(_PrefixedSettings):
+class DatabasePasswords(BaseSettings):
     """The passwords of the database in containers, which no port publishes, with those of a laptop as defaults."""
+
+    model_config = CONTAINER
 
     postgres_password: str = Field(default="postgres", repr=False)
     pipeline_password: str = Field(default="pipeline", repr=False)
@@ -473,78 +304,8 @@ class Administration(Logins, DatabasePasswords):
         """
         found: str | None = getattr(self, name)
         if found is None:
-            raise BadInput(f"{variable_of(name)} is not set: under compose the service `secrets` makes it")
+            raise BadInput(f"{name.upper()} is not set: under compose the service `secrets` makes it")
         return found
-
-
-SETTINGS_VARIABLES = COMPOSE_VARIABLES.union(map(variable_of, (*Settings.model_fields, *Administration.model_fields)))
-# What a setting would be called without the prefix; the environment's HOME is the user's.
-WITHOUT_PREFIX = frozenset(name.removeprefix(PREFIX) for name in SETTINGS_VARIABLES) - SETTINGS_VARIABLES - {"HOME"}
-
-
-def check_names(names: Iterable[str], where: str) -> None:
-    """Makes sure that what a file of settings sets are settings, by their whole names.
-
-    Args:
-        names: What it sets. Any other name is somebody else's: compose reads the files, too.
-        where: The file.
-
-    Raises:
-        BadInput: One is no setting, or lacks the prefix; the message names the nearest that is one.
-    """
-    unknown = [
-        name
-        for name in map(str.upper, names)
-        if name in WITHOUT_PREFIX or (name.startswith(PREFIX) and name not in SETTINGS_VARIABLES)
-    ]
-    if unknown:
-        raise BadInput(f"{where}: {'; '.join(explain_unknown(name, SETTINGS_VARIABLES) for name in unknown)}")
-
-
-def check_handed_over_names() -> None:
-    """The same for the files that compose hands over as the environment.
-
-    Raises:
-        BadInput: As above.
-    """
-    check_names(os.environ, " or ".join(SETTINGS_FILES))
-
-
-def check_variables() -> None:
-    """Makes sure that every variable with our prefix is one of ours, for a command that a person types.
-
-    In a step that Airflow starts it is a line in the log: nobody is there to write it right.
-
-    Raises:
-        BadInput: One is not; the message names the nearest that is.
-    """
-    if STARTED_BY not in os.environ and (problems := _unknown_variables()):
-        raise BadInput("; ".join(problems))
-    log_variables()
-
-
-def log_variables() -> None:
-    """Writes a line into the log for every variable with our prefix that has no effect, for a service."""
-    for sentence in (*_unknown_variables(), *_described_services()):
-        LOGGER.warning(sentence)
-
-
-def _unknown_variables() -> list[str]:
-    ours = SETTINGS_VARIABLES | INTERNAL_VARIABLES
-    return [
-        explain_unknown(name, SETTINGS_VARIABLES)
-        for name, value in sorted(os.environ.items())
-        if name.startswith(PREFIX) and name not in ours and not is_injected(name, value)
-    ]
-
-
-def _described_services() -> list[str]:
-    """The settings in whose place Kubernetes describes a Service of that name."""
-    return [
-        f"{name}={value} describes a Service of Kubernetes, and is not used as the setting"
-        for name, value in sorted(os.environ.items())
-        if name in SETTINGS_VARIABLES and is_injected(name, value)
-    ]
 
 
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
@@ -568,7 +329,7 @@ def settings_environment(settings: Settings) -> dict[str, str]:
             values[folder] = Path(values[folder]).resolve()
     # What has parts is read from the environment as JSON.
     values = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
-    return {variable_of(name): str(value) for name, value in values.items()}
+    return {name.upper(): str(value) for name, value in values.items()}
 
 
 def leave_postgres_variables() -> None:
@@ -620,4 +381,4 @@ def reach_this_machine_directly() -> None:
 def step_environment(settings: Settings) -> dict[str, str]:
     """The environment variables of a step that runs in a container of its own: what steps need, and nothing else."""
     values = settings.model_dump(mode="json", include=STEP_SETTINGS, exclude_none=True)
-    return {variable_of(name): str(value) for name, value in values.items()} | {STARTED_BY: "airflow"}
+    return {name.upper(): str(value) for name, value in values.items()}

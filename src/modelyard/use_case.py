@@ -301,7 +301,7 @@ class UseCase(Frozen):
         records: What a later file is where there is no key: the `whole` table again, so that equal records are known,
             or `other` records, which are all added. None: the whole table if the file holds every record that is
             there, as often as it is there, otherwise other records.
-        source: Where the records come from: a path below `MODELYARD_DATA_URL`, or a URL of its own.
+        source: Where the records come from: a path below `DATA_URL`, or a URL of its own.
         decimal: What stands before the decimals of numbers in files. Where it is a comma, points part the thousands.
         split: How the records of snapshots are split into parts.
         candidates: The models to try.

@@ -124,8 +124,8 @@ def test_the_step_that_airflow_starts_reads_no_other_source(
         {
             "MODELYARD_HOME": str(tmp_path / "home"),
             # A step that has read the source says that this does not answer.
-            "MODELYARD_RAW_DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:1/raw_data",
-            "MODELYARD_CLEAN_DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:1/clean_data",
+            "RAW_DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:1/raw_data",
+            "CLEAN_DATABASE_URL": "postgresql+psycopg2://nobody@127.0.0.1:1/clean_data",
         }
     )
     command = [str(Path(sys.executable).with_name("modelyard")), *rendered(source=source)]

@@ -73,7 +73,7 @@ def with_own(describe: Describe, tmp_path_factory: pytest.TempPathFactory) -> De
     (folder / "broken.py").write_text("1 / 0")
     (folder / "half.py").write_text(OWN_USE_CASE[: len(OWN_USE_CASE) // 2])
     (folder / "never.py").write_text(OWN_USE_CASE.replace('"churn"', '"never"').replace("*/10 * * * *", "when I like"))
-    return describe(MODELYARD_USE_CASES_PATH=str(folder))
+    return describe(USE_CASES_PATH=str(folder))
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_broken_use_case_is_an_import_error_that_names_it_and_takes_no_other_a
 def test_a_step_works_beside_a_broken_use_case(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("1 / 0")
     command = [str(Path(sys.executable).with_name("modelyard")), "extra", "--use-case", "skin_cancer"]
-    environment = child_environment({"MODELYARD_USE_CASES_PATH": str(tmp_path)})
+    environment = child_environment({"USE_CASES_PATH": str(tmp_path)})
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "tensorflow\n"), done.stderr
 
@@ -178,7 +178,7 @@ def test_only_the_default_use_case_runs_by_itself_at_first(with_own: Description
 
 
 def test_another_default_use_case_is_the_one_that_runs_by_itself(describe: Describe) -> None:
-    assert run_by_themselves(describe(MODELYARD_DEFAULT_USE_CASE="iris")["dags"]) == {"iris.load_raw_data"}
+    assert run_by_themselves(describe(DEFAULT_USE_CASE="iris")["dags"]) == {"iris.load_raw_data"}
 
 
 def run_by_themselves(dags: dict[str, Any]) -> set[str]:
@@ -199,6 +199,6 @@ def test_every_use_case_has_the_schedule_that_it_declares(described: Description
 
 
 def test_without_schedules_a_load_waits_for_somebody_to_start_it(describe: Describe) -> None:
-    described = describe(MODELYARD_SCHEDULES_ENABLED="false")
+    described = describe(SCHEDULES_ENABLED="false")
     assert described["dags"]["loan_approval.load_raw_data"]["schedule"] is None
     assert described["dags"]["loan_approval.train_model"]["schedule"] == ["loan_approval.clean_data"]

@@ -7,7 +7,6 @@ import pytest
 from modelyard.catalog import find_use_case
 from modelyard.errors import BadInput
 from modelyard.settings import Settings
-from modelyard.variables import variable_of
 
 GIVEN: dict[str, Any] = {
     "step_runner": "docker",
@@ -56,5 +55,5 @@ def test_what_airflow_shows_of_it_has_no_secret(step_runner: ModuleType) -> None
 
 @pytest.mark.parametrize("name", ["step_image", "step_network", "step_engine_url"])
 def test_a_missing_setting_is_named(step_runner: ModuleType, name: str) -> None:
-    with pytest.raises(BadInput, match=f"MODELYARD_STEP_RUNNER=docker needs {variable_of(name)}, too"):
+    with pytest.raises(BadInput, match=f"STEP_RUNNER=docker needs {name.upper()}, too"):
         task(step_runner, **{name: None})

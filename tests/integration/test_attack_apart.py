@@ -93,7 +93,7 @@ def test_what_is_run_apart_fills_no_disk(tmp_path: Path) -> None:
 
 
 def test_what_is_run_apart_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MODELYARD_RAW_DATABASE_URL", "MODELYARD_API_KEYS", "AWS_SECRET_ACCESS_KEY", "SOMETHING_NEW"):
+    for name in ("RAW_DATABASE_URL", "API_KEYS", "AWS_SECRET_ACCESS_KEY", "SOMETHING_NEW"):
         monkeypatch.setenv(name, "postgresql://api:secret@postgres/raw_data")
     with pytest.raises(UnusableModel) as told:
         run_apart("tests.integration.test_attack_apart:tell_environment", [], PATIENT)

@@ -36,7 +36,7 @@ def airflow(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> dic
     """The environment of an Airflow that is configured as the platform without Docker does it."""
     settings = read_settings(modelyard_home=tmp_path_factory.mktemp("home"))
     configure_airflow(settings, postgres, 8080, REPOSITORY)
-    changes = {"MODELYARD_ALLOWED_HOSTS": OWN, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"}
+    changes = {"ALLOWED_HOSTS": OWN, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"}
     return airflow_environment(settings.home, changes)
 
 

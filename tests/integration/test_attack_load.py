@@ -47,10 +47,10 @@ def load(empty_postgres: Postgres, tmp_path: Path) -> Load:
     (tmp_path / "secret.csv").write_text(SECRET)
     environment = {
         "MODELYARD_HOME": str(tmp_path / "home"),
-        "MODELYARD_USE_CASES_PATH": str(tmp_path / "use_cases"),
-        "MODELYARD_DATA_URL": str(tmp_path / "data"),
-        "MODELYARD_RAW_DATABASE_URL": empty_postgres.url("raw_data"),
-        "MODELYARD_CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
+        "USE_CASES_PATH": str(tmp_path / "use_cases"),
+        "DATA_URL": str(tmp_path / "data"),
+        "RAW_DATABASE_URL": empty_postgres.url("raw_data"),
+        "CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
     }
 
     def load(source: object, *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -97,21 +97,21 @@ def test_a_run_loads_what_lies_below_the_data_and_a_person_what_is_hers(
     check_refused(load("link.csv", "--restricted"), "is not among the sources", raw_engine)
     # A person sees a sentence about her file, and nothing of what is in it.
     check_refused(load(tmp_path / "secret.csv"), "line 1 names none of the columns", raw_engine)
-    done = load("shops.csv", "--restricted", MODELYARD_ACCEPTED_FILES_URL=str(tmp_path / "accepted"))
+    done = load("shops.csv", "--restricted", ACCEPTED_FILES_URL=str(tmp_path / "accepted"))
     assert done.returncode == 0, done.stderr
     assert count(raw_engine, "shops") == 2
     (kept,) = (tmp_path / "accepted" / "shops").iterdir()
     assert kept.read_text() == SHOPS
-    assert load(kept, "--restricted", MODELYARD_ACCEPTED_FILES_URL=str(tmp_path / "accepted")).returncode == 0
+    assert load(kept, "--restricted", ACCEPTED_FILES_URL=str(tmp_path / "accepted")).returncode == 0
 
 
 def test_a_run_is_led_nowhere_by_a_redirect(load: Load, raw_engine: Engine, start: Callable[[], Server]) -> None:
     server, inside = start(), start()
     server.content = inside.content = SHOPS.encode()
-    allowed = {"MODELYARD_SOURCES_ALLOWED": f"https://,{server.url}/"}
+    allowed = {"SOURCES_ALLOWED": f"https://,{server.url}/"}
     done = load(f"{server.url}/to/{inside.url}/shops.csv", "--restricted", **allowed)
     check_refused(done, f"{inside.url}/shops.csv is not among the sources", raw_engine)
-    done = load(f"http://localhost:{inside.server_port}/shops.csv", "--restricted", MODELYARD_SOURCES_ALLOWED="http://")
+    done = load(f"http://localhost:{inside.server_port}/shops.csv", "--restricted", SOURCES_ALLOWED="http://")
     check_refused(done, "localhost is in no public network", raw_engine)
     assert inside.asked == []
     done = load(f"{server.url}/to/{server.url}/shops.csv", "--restricted", **allowed)
@@ -133,8 +133,8 @@ def test_a_file_that_unpacks_to_far_more_takes_no_more_memory_and_no_more_of_the
         bomb.write(SHOPS.encode())
         for _ in range(512):
             bomb.write(bytes(MEGABYTE))
-    done = load("bomb.csv.gz", "--restricted", MODELYARD_SOURCES_LIMIT_MB="100")
-    check_refused(done, "bomb.csv.gz holds more than 100 MB (MODELYARD_SOURCES_LIMIT_MB)", raw_engine)
+    done = load("bomb.csv.gz", "--restricted", SOURCES_LIMIT_MB="100")
+    check_refused(done, "bomb.csv.gz holds more than 100 MB (SOURCES_LIMIT_MB)", raw_engine)
     # A person's own file has no such limit, and is read a piece at a time all the same.
     done = load(tmp_path / "data" / "bomb.csv.gz")
     check_refused(done, "line 4 is longer than 16 MB", raw_engine)

@@ -207,9 +207,9 @@ def test_the_commands_say_it_in_a_sentence(
     (tmp_path / "declared" / f"{use_case.name}.py").write_text(declaration, encoding="utf-8")
     changes = {
         "MODELYARD_HOME": str(platform.settings.home),
-        "MODELYARD_USE_CASES_PATH": str(tmp_path / "declared"),
-        "MODELYARD_RAW_DATABASE_URL": empty_postgres.url("raw_data"),
-        "MODELYARD_CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
+        "USE_CASES_PATH": str(tmp_path / "declared"),
+        "RAW_DATABASE_URL": empty_postgres.url("raw_data"),
+        "CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
         "MLFLOW_TRACKING_URI": attacker.uri,
     }
     files = ["--in", str(tmp_path / "loans.csv"), "--out", str(tmp_path / "x.csv")]
@@ -257,7 +257,7 @@ def test_what_is_larger_than_it_may_be_is_not_fetched(tracking_uri: str, tmp_pat
     attacker = Attacker(tracking_uri, f"attacked_{uuid.uuid4().hex[:8]}", tmp_path / "trace")
     attacker.post("registered-models/create", name=attacker.name).raise_for_status()
     version = attacker.register({"model.onnx": b"x" * 3 * 2**20})
-    with pytest.raises(StepFailed, match=r"larger than the 2 MB \(MODELYARD_MODEL_LIMIT_MB\)"):
+    with pytest.raises(StepFailed, match=r"larger than the 2 MB \(MODEL_LIMIT_MB\)"):
         Registry(tracking_uri).download(attacker.name, version, tmp_path, ("model.onnx",), 2 * 2**20)
     assert (tmp_path / "model.onnx").stat().st_size <= 2 * 2**20
 

@@ -19,13 +19,7 @@ from modelyard.logins import KNOWN_SECRETS
 from modelyard.settings import child_environment
 
 REPOSITORY = Path(__file__).parents[2]
-PORTS = (
-    "MODELYARD_AIRFLOW_PORT",
-    "MODELYARD_MLFLOW_PORT",
-    "MODELYARD_JUPYTER_PORT",
-    "MODELYARD_API_PORT",
-    "MODELYARD_FRONTEND_PORT",
-)
+PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")
 EVIL = "http://evil.example"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -61,7 +55,7 @@ def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
 
 def environment_of(home: str, **changes: str) -> dict[str, str]:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-    return child_environment({**ports, "MODELYARD_HOME": home, "MODELYARD_SCHEDULES_ENABLED": "false", **changes})
+    return child_environment({**ports, "MODELYARD_HOME": home, "SCHEDULES_ENABLED": "false", **changes})
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +72,14 @@ def up() -> Iterator[Up]:
 
 @pytest.mark.parametrize("token", sorted(KNOWN_SECRETS))
 def test_attack_a_page_that_knows_every_default_starts_no_kernel(up: Up, token: str) -> None:
-    with up.client("MODELYARD_JUPYTER_PORT", Origin=EVIL) as page:
+    with up.client("JUPYTER_PORT", Origin=EVIL) as page:
         assert page.post("/api/kernels", params={"token": token}).is_client_error
 
 
 def test_attack_a_page_without_the_token_is_not_let_in_by_its_origin(up: Up) -> None:
-    with up.client("MODELYARD_JUPYTER_PORT", Origin=EVIL) as page:
+    with up.client("JUPYTER_PORT", Origin=EVIL) as page:
         assert page.get("/api/kernels").is_client_error
-    with up.client("MODELYARD_JUPYTER_PORT") as person:
+    with up.client("JUPYTER_PORT") as person:
         assert person.get("/api/kernels", params={"token": up.secret("jupyter_token")}).status_code == 200
 
 
@@ -100,7 +94,7 @@ def test_attack_a_name_that_is_pointed_at_this_machine_reaches_no_service(up: Up
 
 @pytest.mark.parametrize("password", sorted(KNOWN_SECRETS))
 def test_attack_no_default_password_logs_into_airflow(up: Up, password: str) -> None:
-    with up.client("MODELYARD_AIRFLOW_PORT") as page:
+    with up.client("AIRFLOW_PORT") as page:
         login = {"username": "airflow", "password": password}
         assert page.post("/auth/token", json=login).status_code == 401
 
@@ -111,7 +105,7 @@ def test_the_logins_of_the_start_let_a_person_in(up: Up) -> None:
         assert browser.get(shown["log into JupyterLab"]).status_code == 200
         assert "/login" not in str(browser.get(shown["log into JupyterLab"]).url)
     user, password = shown["log into Airflow"].split(" / ")
-    with up.client("MODELYARD_AIRFLOW_PORT") as person:
+    with up.client("AIRFLOW_PORT") as person:
         answer = person.post("/auth/token", json={"username": user, "password": password})
         assert answer.status_code == 201
 
@@ -151,11 +145,11 @@ def test_attack_nothing_listens_where_others_reach_it(up: Up) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
-@pytest.mark.parametrize("login", [{"MODELYARD_AIRFLOW_PASSWORD": "airflow"}, {"MODELYARD_JUPYTER_TOKEN": "modelyard"}])
+@pytest.mark.parametrize("login", [{"AIRFLOW_PASSWORD": "airflow"}, {"JUPYTER_TOKEN": "modelyard"}])
 def test_attack_a_platform_with_a_known_login_does_not_start(
     tmp_path: Path, address: str, login: dict[str, str]
 ) -> None:
-    done = run(environment_of(str(tmp_path / "home"), MODELYARD_BIND_ADDRESS=address, **login), "up-local")
+    done = run(environment_of(str(tmp_path / "home"), BIND_ADDRESS=address, **login), "up-local")
     assert done.returncode == 2
     assert f"{next(iter(login))}: everybody knows this value" in done.stderr
     assert not (tmp_path / "home" / "postgres").exists()

@@ -67,8 +67,8 @@ def test_where_nobody_can_be_asked_nothing_is_deleted(
 ) -> None:
     assert loop(use_case, platform, records).verdict is Verdict.PROMOTED
     urls = {
-        "MODELYARD_RAW_DATABASE_URL": platform.raw.engine.url.render_as_string(hide_password=False),
-        "MODELYARD_CLEAN_DATABASE_URL": platform.clean.engine.url.render_as_string(hide_password=False),
+        "RAW_DATABASE_URL": platform.raw.engine.url.render_as_string(hide_password=False),
+        "CLEAN_DATABASE_URL": platform.clean.engine.url.render_as_string(hide_password=False),
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MODELYARD_HOME": str(home),
     }

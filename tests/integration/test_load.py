@@ -200,7 +200,7 @@ def test_too_many_bad_records_leave_nothing_behind(raw: RawStore, raw_engine: En
     lines = [*rows(94), *(f"x{n},{n},,,,ugly" for n in range(6))]
     sentence = (
         f"{file}, line 96, column Floor Area: '0' is outside of what is valid: 1 to 5000. "
-        "6 of 100 records cannot be used, 5% may be (MODELYARD_ALLOWED_BAD_SHARE): nothing was loaded"
+        "6 of 100 records cannot be used, 5% may be (ALLOWED_BAD_SHARE): nothing was loaded"
     )
     with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
         load(shops(), write(file, lines), raw, ALLOWED)

@@ -195,9 +195,7 @@ def test_weights_that_do_not_fit_are_a_sentence(tmp_path: Path) -> None:
     flat(SHAPE, 2).save_weights(tmp_path / "other.weights.h5")
     for name in ("empty", "text", "other"):
         candidate = Candidate(name="deep", estimator="modelyard.models.images.architectures.resnet50")
-        with pytest.raises(
-            BadInput, match=rf"^candidate deep: .*{name}\.weights\.h5 \(MODELYARD_PRETRAINED_WEIGHTS\) holds no"
-        ):
+        with pytest.raises(BadInput, match=rf"^candidate deep: .*{name}\.weights\.h5 \(PRETRAINED_WEIGHTS\) holds no"):
             fit_pictures(weather(), candidate, frames(), Painted(), tmp_path / f"{name}.weights.h5")
 
 

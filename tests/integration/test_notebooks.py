@@ -40,7 +40,7 @@ def run(
 ) -> Any:
     """Runs a notebook as the role that explores; returns the texts that its cells have put out."""
     assert snapshot_id
-    for name, database in (("MODELYARD_RAW_DATABASE_URL", "raw_data"), ("MODELYARD_CLEAN_DATABASE_URL", "clean_data")):
+    for name, database in (("RAW_DATABASE_URL", "raw_data"), ("CLEAN_DATABASE_URL", "clean_data")):
         monkeypatch.setenv(name, empty_postgres.url(database, "explorer"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path))

@@ -50,8 +50,8 @@ def test_a_platform_uses_the_servers_that_are_set_and_starts_what_is_missing(
         assert platform.postgres.socket != empty_postgres.socket
         assert str(new_home) in str(platform.postgres.socket)
     said = capsys.readouterr().err
-    assert f"uses MODELYARD_RAW_DATABASE_URL: database raw_data on {empty_postgres.socket}" in said
-    assert f"uses MODELYARD_CLEAN_DATABASE_URL: database clean_data on {empty_postgres.socket}" in said
+    assert f"uses RAW_DATABASE_URL: database raw_data on {empty_postgres.socket}" in said
+    assert f"uses CLEAN_DATABASE_URL: database clean_data on {empty_postgres.socket}" in said
     assert f"uses MLFLOW_TRACKING_URI: {tracking_uri}" in said
     assert "Postgres answers, with airflow" in said
     assert not PostgresServer(new_home).is_running()
@@ -65,7 +65,7 @@ def beats(engine: Engine) -> int:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"database": "postgres"}, BadInput, "run `modelyard migrate` with MODELYARD_ADMIN_DATABASE_URL"),
+        ({"database": "postgres"}, BadInput, "run `modelyard migrate` with ADMIN_DATABASE_URL"),
         ({"mlflow_tracking_uri": "http://127.0.0.1:{port}"}, ServiceUnavailable, r"\(MLFLOW_TRACKING_URI\) does not"),
     ],
 )
@@ -95,6 +95,6 @@ def test_a_platform_with_other_servers_is_not_taken_for_this_one(
     holder = LockOwner(kind="platform", pid=1, ports=Ports.free(), servers=configured_servers(mine))
     check_same_servers(mine, holder)
     with pytest.raises(
-        BadInput, match=r"uses MODELYARD_RAW_DATABASE_URL: .* and the settings here say the embedded servers alone"
+        BadInput, match=r"uses RAW_DATABASE_URL: .* and the settings here say the embedded servers alone"
     ):
         check_same_servers(embedded, holder)

@@ -262,9 +262,9 @@ def test_the_command_goes_on_after_a_kill(
     environment = child_environment(
         {
             "MODELYARD_HOME": str(tmp_path / "home"),
-            "MODELYARD_USE_CASES_PATH": str(tmp_path / "declared"),
-            "MODELYARD_RAW_DATABASE_URL": empty_postgres.url("raw_data"),
-            "MODELYARD_CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
+            "USE_CASES_PATH": str(tmp_path / "declared"),
+            "RAW_DATABASE_URL": empty_postgres.url("raw_data"),
+            "CLEAN_DATABASE_URL": empty_postgres.url("clean_data"),
             "MLFLOW_TRACKING_URI": tracking_uri,
         }
     )

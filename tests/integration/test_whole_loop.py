@@ -27,13 +27,7 @@ ROWS = 2500
 NOISE = 0.2
 ALLOWED = "allowed"
 WAIT_SECONDS = 600
-PORTS = (
-    "MODELYARD_AIRFLOW_PORT",
-    "MODELYARD_MLFLOW_PORT",
-    "MODELYARD_JUPYTER_PORT",
-    "MODELYARD_API_PORT",
-    "MODELYARD_FRONTEND_PORT",
-)
+PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "JUPYTER_PORT", "API_PORT", "FRONTEND_PORT")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -113,9 +107,9 @@ def home(tmp_path: Path) -> Iterator[Home]:
     (tmp_path / ALLOWED).mkdir()
     with tempfile.TemporaryDirectory(prefix="modelyard-test-") as folder:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        changes = {**ports, "MODELYARD_HOME": folder, "MODELYARD_SCHEDULES_ENABLED": "false"}
+        changes = {**ports, "MODELYARD_HOME": folder, "SCHEDULES_ENABLED": "false"}
         # Not for the demo: whoever runs it may read what he may read.
-        changes["MODELYARD_SOURCES_ALLOWED"] = str(tmp_path / ALLOWED)
+        changes["SOURCES_ALLOWED"] = str(tmp_path / ALLOWED)
         yield Home(Path(folder).resolve(), child_environment(changes))
 
 
@@ -169,16 +163,16 @@ def check_up(home: Home) -> None:
     again = home.run("up-local")
     assert again.exit_code == 0
     assert "is up already" in again.err
-    jupyter = f"http://127.0.0.1:{home.environment['MODELYARD_JUPYTER_PORT']}/api/kernels"
+    jupyter = f"http://127.0.0.1:{home.environment['JUPYTER_PORT']}/api/kernels"
     assert httpx.get(jupyter).status_code == 403
     link = next(line for line in up.out.splitlines() if line.startswith("log into JupyterLab: ")).partition(": ")[2]
     assert httpx.get(jupyter, headers={"Authorization": f"token {link.partition('token=')[2]}"}).status_code == 200
     assert link in home.run("status").out
-    services = httpx.get(f"http://127.0.0.1:{home.environment['MODELYARD_API_PORT']}/services").json()["services"]
+    services = httpx.get(f"http://127.0.0.1:{home.environment['API_PORT']}/services").json()["services"]
     assert {service["name"]: service["healthy"] for service in services} == dict.fromkeys(
         ("Airflow", "MLflow", "JupyterLab", "API"), True
     )
-    frontend = f"http://127.0.0.1:{home.environment['MODELYARD_FRONTEND_PORT']}"
+    frontend = f"http://127.0.0.1:{home.environment['FRONTEND_PORT']}"
     assert httpx.get(f"{frontend}/_stcore/health").text == "ok"
 
 
@@ -194,9 +188,9 @@ def check_nothing_new(home: Home, loans: Path) -> None:
 
 def check_retrain(home: Home, loans: Path) -> None:
     """As somebody does it through Airflow's REST API."""
-    api = f"http://127.0.0.1:{home.environment['MODELYARD_API_PORT']}"
+    api = f"http://127.0.0.1:{home.environment['API_PORT']}"
     password = (home.folder / "secrets" / "airflow_password").read_text()
-    airflow = AirflowClient(f"http://127.0.0.1:{home.environment['MODELYARD_AIRFLOW_PORT']}", "airflow", password)
+    airflow = AirflowClient(f"http://127.0.0.1:{home.environment['AIRFLOW_PORT']}", "airflow", password)
     airflow.trigger("loan_approval.load_raw_data", {"source": str(loans)})
     airflow.close()
 
@@ -253,8 +247,8 @@ def test_a_demo_that_is_ended_leaves_nothing_running(home: Home, ending: signal.
 
 
 def test_a_port_in_use_is_named_before_anything_is_started(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", int(home.environment["MODELYARD_JUPYTER_PORT"]))):
+    with socket.create_server(("127.0.0.1", int(home.environment["JUPYTER_PORT"]))):
         up = home.run("up-local")
     assert up.exit_code == 2
-    assert f"port {home.environment['MODELYARD_JUPYTER_PORT']} for JupyterLab is in use" in up.err
+    assert f"port {home.environment['JUPYTER_PORT']} for JupyterLab is in use" in up.err
     assert not (home.folder / "postgres").exists()

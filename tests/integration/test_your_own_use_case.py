@@ -14,13 +14,7 @@ from modelyard.settings import child_environment
 from tests.how_to import HOW_TO, blocks
 
 REPOSITORY = Path(__file__).parents[2]
-PORTS = {
-    "MODELYARD_AIRFLOW_PORT": 8080,
-    "MODELYARD_MLFLOW_PORT": 8083,
-    "MODELYARD_JUPYTER_PORT": 8085,
-    "MODELYARD_API_PORT": 8086,
-    "MODELYARD_FRONTEND_PORT": 8501,
-}
+PORTS = {"AIRFLOW_PORT": 8080, "MLFLOW_PORT": 8083, "JUPYTER_PORT": 8085, "API_PORT": 8086, "FRONTEND_PORT": 8501}
 OWN = {"data", "use_cases", ".modelyard", ".git"}
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -44,7 +38,7 @@ def clone() -> Iterator[Path]:
 
 def run(block: str, clone: Path, ports: dict[str, int]) -> str:
     """What the commands of a block say, typed by somebody who has set nothing, on ports that are free."""
-    nothing = {"MODELYARD_USE_CASES_PATH": "", "MODELYARD_DATA_URL": "", "MODELYARD_SCHEDULES_ENABLED": "false"}
+    nothing = {"USE_CASES_PATH": "", "DATA_URL": "", "SCHEDULES_ENABLED": "false"}
     changes = nothing | {"MODELYARD_HOME": str(clone / ".modelyard")} | {name: str(ports[name]) for name in ports}
     for name, number in ports.items():
         block = block.replace(f":{PORTS[name]}", f":{number}")

@@ -38,7 +38,7 @@ def running_frontend(api_url: str, folder: Path, **variables: str) -> Iterator[s
         variables: More of its environment.
     """
     port = free_port()
-    usual = {"MODELYARD_API_URL": api_url, "MODELYARD_FRONTEND_PORT": str(port), "MODELYARD_HOME": str(folder)}
+    usual = {"API_URL": api_url, "FRONTEND_PORT": str(port), "MODELYARD_HOME": str(folder)}
     environment = child_environment(usual | variables)
     output = folder / f"frontend-{port}.log"
     with output.open("wb") as log:

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 
 from modelyard.settings import child_environment
-from modelyard.variables import variable_of
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120
@@ -96,7 +95,7 @@ def running_api(arguments: list[str], home: Path, raw_database_url: str, **setti
         "api_commit_seconds": 30,
         "api_request_seconds": 120,
     }
-    environment = child_environment({variable_of(name): str(value) for name, value in (usual | changes).items()})
+    environment = child_environment({name.upper(): str(value) for name, value in (usual | changes).items()})
     output = home / f"api-{port}.log"
     with output.open("wb") as log:
         process = subprocess.Popen(

@@ -22,7 +22,7 @@ from tests.services.running_api import peak_memory_mb, wait_until
 JSON = {"Content-Type": "application/json"}
 RECORD = json.dumps(LOAN_RECORD).encode()
 MOST_MEMORY_MB = 600
-# Of a machine that tests share. Without the bounds it is the 30 seconds of MODELYARD_API_REQUEST_SECONDS.
+# Of a machine that tests share. Without the bounds it is the 30 seconds of API_REQUEST_SECONDS.
 MOST_WAITED_MS = 15_000
 
 
@@ -63,8 +63,7 @@ def test_unfinished_batches_stay_within_the_budget(case: Case) -> None:
 def test_what_has_begun_is_not_being_answered(case: Case) -> None:
     begun = head(f"/predict/{case.name}", 100) + b"{"
     with predictions_are_answered(case), connections(case.api.port, 1000, begun) as opened:
-        # Half of MODELYARD_API_CONCURRENCY_LIMIT may wait for one client; where sending took long, some have waited
-        # long enough.
+        # Half of API_CONCURRENCY_LIMIT may wait for one client; where sending took long, some have waited long enough.
         said = [answer[:12] for answer in answers(opened, at_least=500)]
         assert set(said) <= {b"HTTP/1.1 503", b"HTTP/1.1 408"}
         assert 0 < said.count(b"HTTP/1.1 503") <= 500

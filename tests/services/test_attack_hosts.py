@@ -48,7 +48,7 @@ def api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_the_api_tells_a_foreign_name_nothing(api: str, method: str, path: str, body: bytes | None) -> None:
     refused = ask(f"{api}{path}", [f"{FOREIGN}:8086"], method, body, JSON)
     assert refused.status == 421
-    assert "MODELYARD_ALLOWED_HOSTS" in json.loads(refused.body)["detail"]
+    assert "ALLOWED_HOSTS" in json.loads(refused.body)["detail"]
     for right in (OWN, "localhost:1", "10.1.2.3:8086", "[::1]:8086"):
         assert ask(f"{api}{path}", [right], method, body, JSON).status != 421
 
@@ -86,7 +86,7 @@ def predictions(api: RunningApi) -> list[object]:
 @pytest.fixture(scope="module")
 def frontend(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the frontend answers, by one more name."""
-    with running_frontend(api, tmp_path_factory.mktemp("frontend"), MODELYARD_ALLOWED_HOSTS=OWN) as url:
+    with running_frontend(api, tmp_path_factory.mktemp("frontend"), ALLOWED_HOSTS=OWN) as url:
         yield url
 
 
@@ -116,9 +116,9 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where JupyterLab answers, by one more name, as it is in a container: it listens on every address."""
     port, folder = free_port(), tmp_path_factory.mktemp("jupyter")
     changes = {
-        "MODELYARD_ALLOWED_HOSTS": OWN,
-        "MODELYARD_BIND_ADDRESS": "0.0.0.0",  # noqa: S104 (as in the container)
-        "MODELYARD_JUPYTER_PORT": str(port),
+        "ALLOWED_HOSTS": OWN,
+        "BIND_ADDRESS": "0.0.0.0",  # noqa: S104 (as in the container)
+        "JUPYTER_PORT": str(port),
         "JUPYTER_TOKEN": "token",
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),
@@ -174,14 +174,14 @@ def test_an_impossible_name_keeps_a_service_from_starting() -> None:
         done = subprocess.run(
             [sys.executable, "-m", module],
             cwd=REPOSITORY,
-            env=child_environment({"MODELYARD_ALLOWED_HOSTS": "https://ml.example.org"}),
+            env=child_environment({"ALLOWED_HOSTS": "https://ml.example.org"}),
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith("the settings cannot be used: MODELYARD_ALLOWED_HOSTS: "), done.stderr
+        assert done.stderr.startswith("the settings cannot be used: ALLOWED_HOSTS: "), done.stderr
 
 
 def test_jupyter_opens_on_the_notebooks_and_asks_about_no_news(jupyter: str) -> None:

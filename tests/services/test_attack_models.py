@@ -78,7 +78,7 @@ def test_what_tries_a_version_knows_no_secret_and_ends_with_the_api(start_api: S
         source.point(loan_approval=2)
         children = wait_for_children(api.process.pid)
         environment = {name: value for child in children for name, value in child.environ().items()}
-        assert not {"MODELYARD_RAW_DATABASE_URL", "MODELYARD_HOME"} & set(environment)
+        assert not {"RAW_DATABASE_URL", "MODELYARD_HOME"} & set(environment)
         api.kill()
         wait_until(lambda: not any(child.is_running() for child in children))
 

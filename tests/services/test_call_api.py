@@ -47,8 +47,8 @@ def test_the_key_of_the_environment_is_sent(start_api: StartApi) -> None:
     with start_api(api_keys=hashlib.sha256(b"first").hexdigest()) as api:
         wait_until(lambda: api.client.get("/ready").status_code == 200, api.logged)
         url = str(api.client.base_url)
-        assert call("--url", url, MODELYARD_API_KEY="first").returncode == 0
-        refused = call("--url", url, MODELYARD_API_KEY="second")
+        assert call("--url", url, API_KEY="first").returncode == 0
+        refused = call("--url", url, API_KEY="second")
         assert refused.returncode == 1
         assert refused.stderr.startswith("error: 401 Unauthorized: this API answers only requests with a key")
 

@@ -73,7 +73,7 @@ def page(api: RunningApi, raw_engine: Engine, monkeypatch: pytest.MonkeyPatch, t
 
 
 def _pages(api_url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[AppTest]:
-    monkeypatch.setenv("MODELYARD_API_URL", api_url)
+    monkeypatch.setenv("API_URL", api_url)
     monkeypatch.setenv("MODELYARD_HOME", str(folder))
     st.cache_resource.clear()
     yield AppTest.from_file(str(APP), default_timeout=PATIENCE_SECONDS)
@@ -345,11 +345,11 @@ def test_the_key_of_the_settings_opens_the_api_and_without_it_a_sentence_says_so
     keys = hashlib.sha256(b"open sesame").hexdigest()
     with running_api(arguments, tmp_path / "home", postgres.url("raw_data", "api"), api_keys=keys) as running:
         for key in ("", "open barley"):
-            monkeypatch.setenv("MODELYARD_API_KEY", key)
+            monkeypatch.setenv("API_KEY", key)
             for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
                 shown(page.run())
-                assert "this frontend has none that it allows: set MODELYARD_API_KEY" in errors(page)
-        monkeypatch.setenv("MODELYARD_API_KEY", "open sesame")
+                assert "this frontend has none that it allows: set API_KEY" in errors(page)
+        monkeypatch.setenv("API_KEY", "open sesame")
         for page in _pages(str(running.client.base_url), monkeypatch, tmp_path):
             shown(page.run())
             assert page.title[0].value == "No model answers yet"
@@ -380,8 +380,8 @@ def test_without_an_address_the_api_is_looked_for_where_it_is_bound(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bound: str, host: str
 ) -> None:
     port = free_port()
-    monkeypatch.setenv("MODELYARD_BIND_ADDRESS", bound)
-    monkeypatch.setenv("MODELYARD_API_PORT", str(port))
+    monkeypatch.setenv("BIND_ADDRESS", bound)
+    monkeypatch.setenv("API_PORT", str(port))
     for page in _pages("", monkeypatch, tmp_path):
         shown(page.run())
         assert f"The API at http://{host}:{port} " in errors(page)

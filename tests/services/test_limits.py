@@ -37,7 +37,7 @@ def test_too_many_at_once_are_turned_away_and_told_when_to_come_again(
             wait_until(lambda: sum(each.done() for each in asked) == 3, api.logged)
             refused = next(each.result() for each in asked if each.done())
             assert refused.status_code == 503
-            assert refused.json()["detail"] == "5 requests are being answered already (MODELYARD_API_CONCURRENCY_LIMIT)"
+            assert refused.json()["detail"] == "5 requests are being answered already (API_CONCURRENCY_LIMIT)"
             assert refused.headers["retry-after"] == "1"
             # Whoever asks how it is must hear it above all then.
             assert api.client.get("/live").status_code == api.client.get("/ready").status_code == 200

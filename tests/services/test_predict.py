@@ -317,7 +317,7 @@ def test_an_odd_host_name_is_refused_as_any_foreign_one(api: RunningApi) -> None
     for path in ("/no/such", "/predict/no_such", "/predict/loan_approval"):
         response = api.client.post(path, json=LOAN_RECORD, headers={"host": "["})
         assert response.status_code == 421
-        assert "MODELYARD_ALLOWED_HOSTS" in response.json()["detail"]
+        assert "ALLOWED_HOSTS" in response.json()["detail"]
 
 
 @given(record=near_records(), kind=st.sampled_from(sorted(ALL_KINDS)))

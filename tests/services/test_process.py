@@ -1,12 +1,10 @@
 """An API process among others: its heartbeat, outages of the database, its start and its end."""
 
-import json
 import signal
 import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from sqlalchemy import Engine, text
 from modelyard.embedded.postgres import Postgres
 from modelyard.settings import child_environment
 from modelyard.stores.processes import ApiProcesses
-from tests.services.browsers import running_frontend
 from tests.services.conftest import StartApi
 from tests.services.folder_source import FolderSource
 from tests.services.made_models import LOAN_RECORD, loan_contract, put
@@ -171,12 +168,9 @@ def run_api(**settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("missing", ["MODELYARD_RAW_DATABASE_URL", "MLFLOW_TRACKING_URI"])
+@pytest.mark.parametrize("missing", ["RAW_DATABASE_URL", "MLFLOW_TRACKING_URI"])
 def test_what_is_not_configured_is_a_sentence(missing: str) -> None:
-    settings = {
-        "MODELYARD_RAW_DATABASE_URL": "postgresql+psycopg2://api@/raw_data",
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-    }
+    settings = {"RAW_DATABASE_URL": "postgresql+psycopg2://api@/raw_data", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
     ended = run_api(**(settings | {missing: ""}))
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"{missing} is not set: ")
@@ -187,44 +181,12 @@ def test_a_port_in_use_is_named(start_api: StartApi) -> None:
     with start_api() as api:
         port = api.client.base_url.port
         ended = run_api(
-            MODELYARD_RAW_DATABASE_URL="postgresql+psycopg2://api@/raw_data",
+            RAW_DATABASE_URL="postgresql+psycopg2://api@/raw_data",
             MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}",
-            MODELYARD_API_PORT=str(port),
+            API_PORT=str(port),
         )
         assert ended.returncode == 2
-        assert (
-            ended.stderr == f"the API cannot listen on 127.0.0.1:{port} (MODELYARD_API_PORT): Address already in use\n"
-        )
-
-
-MISSPELT = {"MODELYARD_API_PROT": "9000"}
-SAID = "MODELYARD_API_PROT is not a setting: did you mean MODELYARD_API_PORT?"
-
-
-def test_what_is_no_setting_is_a_line_in_the_apis_log_and_no_reason_to_end() -> None:
-    service = {"MODELYARD_API_PORT": "tcp://10.0.0.1:8086"}
-    ended = run_api(**MISSPELT, **service, MODELYARD_API_LOG_FORMAT="json", MODELYARD_RAW_DATABASE_URL="")
-    *said, reason = ended.stderr.splitlines()
-    assert [json.loads(line)["message"] for line in said] == [
-        SAID,
-        "MODELYARD_API_PORT=tcp://10.0.0.1:8086 describes a Service of Kubernetes, and is not used as the setting",
-    ]
-    assert reason.startswith("MODELYARD_RAW_DATABASE_URL is not set: ")
-
-
-@pytest.mark.parametrize(("service", "option"), [("services.jupyter", "--version"), ("services.tracking", "--help")])
-def test_what_is_no_setting_is_a_line_in_the_log_of_the_servers_of_others(service: str, option: str) -> None:
-    command = [sys.executable, "-m", service, option]
-    environment = child_environment(MISSPELT)
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert SAID in done.stderr
-
-
-def test_what_is_no_setting_is_a_line_in_the_frontends_log(tmp_path: Path) -> None:
-    with running_frontend("http://127.0.0.1:1", tmp_path, **MISSPELT):
-        [log] = tmp_path.glob("frontend-*.log")
-        assert SAID in log.read_text(encoding="utf-8")
+        assert ended.stderr == f"the API cannot listen on 127.0.0.1:{port} (API_PORT): Address already in use\n"
 
 
 def _waits_for_lock(engine: Engine) -> bool:

@@ -12,14 +12,14 @@ from tests.stack.platform_in_containers import REPOSITORY, Stack
 from tests.stack.proxy_in_container import ProxyInContainer, running_proxy
 
 PORTS = (
-    "MODELYARD_AIRFLOW_PORT",
-    "MODELYARD_MINIO_PORT",
-    "MODELYARD_MINIO_CONSOLE_PORT",
-    "MODELYARD_MLFLOW_PORT",
-    "MODELYARD_JUPYTER_PORT",
-    "MODELYARD_API_PORT",
-    "MODELYARD_API_BALANCER_PORT",
-    "MODELYARD_FRONTEND_PORT",
+    "AIRFLOW_PORT",
+    "MINIO_PORT",
+    "MINIO_CONSOLE_PORT",
+    "MLFLOW_PORT",
+    "JUPYTER_PORT",
+    "API_PORT",
+    "API_BALANCER_PORT",
+    "FRONTEND_PORT",
 )
 NEED_AN_ENGINE = {
     "test_attack_engine.py",
@@ -46,8 +46,8 @@ def stack() -> Iterator[Stack]:
         **os.environ,
         **{name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)},
         "COMPOSE_PROJECT_NAME": "modelyard-test",
-        "MODELYARD_HOST_UID": str(REPOSITORY.stat().st_uid),
-        "MODELYARD_HOST_GID": str(REPOSITORY.stat().st_gid),
+        "HOST_UID": str(REPOSITORY.stat().st_uid),
+        "HOST_GID": str(REPOSITORY.stat().st_gid),
     }
     running = Stack(environment)
     try:
@@ -70,7 +70,7 @@ def proxy() -> Iterator[ProxyInContainer]:
 @pytest.fixture(scope="session")
 def stack_with_tensorflow(stack: Stack) -> Stack:
     """The platform with the image that models of pictures are trained in, as `make images-tensorflow` builds it."""
-    Stack({**stack.environment, "MODELYARD_STEPS_EXTRA": "-tensorflow"}).compose("build", "secrets", show=True)
+    Stack({**stack.environment, "STEPS_EXTRA": "-tensorflow"}).compose("build", "secrets", show=True)
     return stack
 
 

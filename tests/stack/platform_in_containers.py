@@ -82,7 +82,7 @@ class Stack:
 
     def predict_example(self, use_case: str) -> dict[str, Any]:
         """The API's answer to the example that the model in production came with."""
-        with httpx.Client(base_url=self.url("MODELYARD_API_PORT"), trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=self.url("API_PORT"), trust_env=False, timeout=30) as client:
             described = client.get("/info").raise_for_status().json()["use_cases"][use_case]
             response = client.post(f"/predict/{use_case}", json=described["example"])
         answer: dict[str, Any] = response.raise_for_status().json()
@@ -90,7 +90,7 @@ class Stack:
 
     def predict(self) -> dict[str, Any]:
         """An answer of the API."""
-        response = httpx.post(f"{self.url('MODELYARD_API_PORT')}/predict", json=RECORD, trust_env=False, timeout=30)
+        response = httpx.post(f"{self.url('API_PORT')}/predict", json=RECORD, trust_env=False, timeout=30)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -102,7 +102,7 @@ class Stack:
     @contextmanager
     def airflow(self) -> Iterator[httpx.Client]:
         """Airflow's REST API, logged in."""
-        with httpx.Client(base_url=self.url("MODELYARD_AIRFLOW_PORT"), trust_env=False, timeout=60) as client:
+        with httpx.Client(base_url=self.url("AIRFLOW_PORT"), trust_env=False, timeout=60) as client:
             login = {"username": "airflow", "password": self.secret("airflow_password")}
             answer = client.post("/auth/token", json=login)
             client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
@@ -143,21 +143,17 @@ class Stack:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a step in a container as the scheduler would."""
         settings = {
-            "MODELYARD_RAW_DATABASE_URL": RAW.format(password=password),
-            "MODELYARD_CLEAN_DATABASE_URL": CLEAN,
+            "RAW_DATABASE_URL": RAW.format(password=password),
+            "CLEAN_DATABASE_URL": CLEAN,
             "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-            "MODELYARD_DATA_URL": "s3://data",
+            "DATA_URL": "s3://data",
             "AWS_ENDPOINT_URL": "http://minio:9000",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "data",
             "AWS_SECRET_ACCESS_KEY": self.secret("data_s3_secret_key"),
             **environment,
         }
-        mounted = (
-            ["--volume", f"{use_cases}:/use-cases:ro", "--env", "MODELYARD_USE_CASES_PATH=/use-cases"]
-            if use_cases
-            else []
-        )
+        mounted = ["--volume", f"{use_cases}:/use-cases:ro", "--env", "USE_CASES_PATH=/use-cases"] if use_cases else []
         given = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
         image = self.compose("config", "--images", "secrets").strip()
         command = ["docker", "run", "--rm", f"--network={self.project}_default", *mounted, *given, image, *arguments]
@@ -172,7 +168,7 @@ class Stack:
     def bucket_client(self, user: str) -> Minio:
         """The object store, as the user of a bucket reaches it."""
         return Minio(
-            endpoint=f"127.0.0.1:{self.environment['MODELYARD_MINIO_PORT']}",
+            endpoint=f"127.0.0.1:{self.environment['MINIO_PORT']}",
             access_key=user,
             secret_key=self.secret(f"{user}_s3_secret_key"),
             secure=False,

@@ -54,14 +54,14 @@ class ProxyInContainer:
         environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.project,
-            "MODELYARD_VERSION": self.project,
-            "MODELYARD_IMAGE_REGISTRY": "",
+            "VERSION": self.project,
+            "IMAGE_REGISTRY": "",
         }
         return run("docker", "compose", *arguments, environment=environment)
 
     def start(self) -> None:
         """Builds and starts it."""
-        python_image = self.compose_setting("MODELYARD_PYTHON_IMAGE")
+        python_image = self.compose_setting("PYTHON_IMAGE")
         run("docker", "build", "--quiet", "--tag", self.image, "-", stdin=STEPS_IMAGE.format(python_image=python_image))
         self.compose("up", "--build", "--no-deps", "--detach", "--wait", "socket-proxy")
         container = self.compose("ps", "--quiet", "socket-proxy")
@@ -115,10 +115,7 @@ class ProxyInContainer:
             "AttachStdin": False,
             "AttachStdout": True,
             "AttachStderr": True,
-            "Env": [
-                "MODELYARD_DATA_URL=s3://data",
-                "MODELYARD_RAW_DATABASE_URL=postgresql+psycopg2://pipeline:p=q@postgres/raw_data",
-            ],
+            "Env": ["DATA_URL=s3://data", "RAW_DATABASE_URL=postgresql+psycopg2://pipeline:p=q@postgres/raw_data"],
             "Cmd": ["load", program],
             "Image": self.image,
             "NetworkDisabled": False,

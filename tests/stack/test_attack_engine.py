@@ -87,9 +87,9 @@ CONTAINER: list[dict[str, Any]] = [
     {"Cmd": ["load", "\ud800"]},
     {"Env": ["PYTHONPATH=/use-cases"]},
     {"Env": ["LD_PRELOAD=/use-cases/x.so"]},
-    {"Env": ["MODELYARD_DATA_URL"]},
-    {"Env": ["MODELYARD_DATA_URL=a", "MODELYARD_DATA_URL=b"]},
-    {"Env": {"MODELYARD_DATA_URL": "a"}},
+    {"Env": ["DATA_URL"]},
+    {"Env": ["DATA_URL=a", "DATA_URL=b"]},
+    {"Env": {"DATA_URL": "a"}},
     {"Labels": {}},
     {"Labels": {LABEL: "load", "com.docker.compose.project": "modelyard"}},
     {"Labels": {LABEL: "x" * 300}},
@@ -356,7 +356,7 @@ def foreign(proxy: ProxyInContainer) -> Iterator[list[str]]:
                 "--rm",
                 "--entrypoint",
                 "sleep",
-                proxy.compose_setting("MODELYARD_PYTHON_IMAGE"),
+                proxy.compose_setting("PYTHON_IMAGE"),
                 "86400",
             ]
             started.append(run("docker", "run", "--detach", *words))

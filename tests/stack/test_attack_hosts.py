@@ -25,12 +25,12 @@ INNER = [
 @pytest.mark.parametrize(
     ("port", "path", "refusal"),
     [
-        ("MODELYARD_API_PORT", "/metrics", 421),
-        ("MODELYARD_AIRFLOW_PORT", "/api/v2/version", 421),
-        ("MODELYARD_AIRFLOW_PORT", "/execution/health", 421),
-        ("MODELYARD_FRONTEND_PORT", "/", 421),
-        ("MODELYARD_JUPYTER_PORT", "/api", 421),
-        ("MODELYARD_MLFLOW_PORT", "/", 403),
+        ("API_PORT", "/metrics", 421),
+        ("AIRFLOW_PORT", "/api/v2/version", 421),
+        ("AIRFLOW_PORT", "/execution/health", 421),
+        ("FRONTEND_PORT", "/", 421),
+        ("JUPYTER_PORT", "/api", 421),
+        ("MLFLOW_PORT", "/", 403),
     ],
 )
 def test_no_service_tells_a_foreign_name_anything(stack: Stack, port: str, path: str, refusal: int) -> None:
@@ -43,7 +43,7 @@ def test_no_service_tells_a_foreign_name_anything(stack: Stack, port: str, path:
 
 
 def test_the_frontend_opens_its_websocket_to_its_own_pages_alone(stack: Stack) -> None:
-    stream = f"{stack.url('MODELYARD_FRONTEND_PORT')}/_stcore/stream"
+    stream = f"{stack.url('FRONTEND_PORT')}/_stcore/stream"
     assert open_websocket(stream, FOREIGN, "streamlit") == 403
     assert open_websocket(stream, httpx.URL(stream).netloc.decode(), "streamlit") == 101
 
@@ -59,5 +59,5 @@ def test_the_services_ask_each_other_by_name_and_a_prometheus_asks_by_address(
 
 def test_minio_gives_nothing_to_who_has_no_key(stack: Stack) -> None:
     """It answers under any name: a page that got there has neither its cookie nor a key."""
-    assert ask(f"{stack.url('MODELYARD_MINIO_PORT')}/data/").status == 403
-    assert ask(f"{stack.url('MODELYARD_MINIO_CONSOLE_PORT')}/api/v1/buckets").status == 403
+    assert ask(f"{stack.url('MINIO_PORT')}/data/").status == 403
+    assert ask(f"{stack.url('MINIO_CONSOLE_PORT')}/api/v1/buckets").status == 403

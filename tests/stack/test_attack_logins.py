@@ -25,8 +25,8 @@ READERS = {"jupyter": "jupyter", "airflow-scheduler": "steps", "mlflow": "mlflow
 def test_attack_no_default_logs_into_airflow_or_jupyter(stack: Stack, secret: str) -> None:
     login = {"username": "airflow", "password": secret}
     with httpx.Client(trust_env=False, timeout=30, headers={"Origin": "http://evil.example"}) as page:
-        assert page.post(f"{stack.url('MODELYARD_AIRFLOW_PORT')}/auth/token", json=login).status_code == 401
-        kernels = f"{stack.url('MODELYARD_JUPYTER_PORT')}/api/kernels"
+        assert page.post(f"{stack.url('AIRFLOW_PORT')}/auth/token", json=login).status_code == 401
+        kernels = f"{stack.url('JUPYTER_PORT')}/api/kernels"
         assert page.post(kernels, params={"token": secret}).is_client_error
 
 
@@ -34,11 +34,11 @@ def test_attack_no_default_logs_into_airflow_or_jupyter(stack: Stack, secret: st
 def test_attack_no_default_logs_into_minio(stack: Stack, user: str) -> None:
     for secret in LONG_ENOUGH_FOR_MINIO:
         login = {"accessKey": user, "secretKey": secret}
-        console = f"{stack.url('MODELYARD_MINIO_CONSOLE_PORT')}/api/v1/login"
+        console = f"{stack.url('MINIO_CONSOLE_PORT')}/api/v1/login"
         assert httpx.post(console, json=login, trust_env=False, timeout=30).is_client_error
     with PoolManager() as pool:
         client = Minio(
-            endpoint=f"127.0.0.1:{stack.environment['MODELYARD_MINIO_PORT']}",
+            endpoint=f"127.0.0.1:{stack.environment['MINIO_PORT']}",
             access_key=user,
             secret_key="modelyard-data",
             secure=False,
@@ -54,7 +54,7 @@ def test_attack_no_default_logs_into_minio(stack: Stack, user: str) -> None:
 def test_attack_no_token_can_be_made_with_a_default_key_of_airflow(stack: Stack, secret: str) -> None:
     now = int(time.time())
     claims = {"sub": "airflow", "role": "ADMIN", "iat": now, "nbf": now, "exp": now + 600, "aud": "apache-airflow"}
-    with httpx.Client(base_url=stack.url("MODELYARD_AIRFLOW_PORT"), trust_env=False, timeout=30) as page:
+    with httpx.Client(base_url=stack.url("AIRFLOW_PORT"), trust_env=False, timeout=30) as page:
         for algorithm in ("HS256", "HS512"):
             token = jwt.encode(claims, secret, algorithm=algorithm)
             answer = page.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"})
@@ -70,7 +70,7 @@ def test_the_logins_that_are_shown_let_a_person_in_and_stay_the_same(stack: Stac
         answer = browser.get(link)
         assert answer.status_code == 200
         assert "/login" not in str(answer.url)
-    address = stack.url("MODELYARD_MINIO_CONSOLE_PORT")
+    address = stack.url("MINIO_CONSOLE_PORT")
     user, password = logins["log into MinIO console"].split(" / ")
     login_body = {"accessKey": user, "secretKey": password}
     assert httpx.post(f"{address}/api/v1/login", json=login_body, trust_env=False, timeout=30).status_code == 204

@@ -54,16 +54,16 @@ def port(service: dict[str, Any]) -> tuple[str, str]:
 def test_without_any_change_it_is_a_laptops_platform(clone: Path, command: tuple[str, ...]) -> None:
     found = services(clone, command)
     assert port(found["api"]) == ("127.0.0.1", "8086")
-    assert found["airflow-scheduler"]["environment"]["MODELYARD_STEP_RUNNER"] == "docker"
-    assert found["secrets"]["environment"]["MODELYARD_AIRFLOW_PASSWORD"] == ""
+    assert found["airflow-scheduler"]["environment"]["STEP_RUNNER"] == "docker"
+    assert found["secrets"]["environment"]["AIRFLOW_PASSWORD"] == ""
 
 
 @both_commands
 def test_a_change_in_config_env_alone_takes_effect(clone: Path, command: tuple[str, ...]) -> None:
-    change(clone, "MODELYARD_API_PORT", "9086")
-    change(clone, "MODELYARD_BIND_ADDRESS", "192.0.2.1")
-    change(clone, "MODELYARD_MINIO_IMAGE", "example/minio:1")
-    change(clone, "MODELYARD_STEP_RUNNER", "process")
+    change(clone, "API_PORT", "9086")
+    change(clone, "BIND_ADDRESS", "192.0.2.1")
+    change(clone, "MINIO_IMAGE", "example/minio:1")
+    change(clone, "STEP_RUNNER", "process")
     change(clone, "VERSION", "9.9.9")
     found = services(clone, command)
     assert port(found["api"]) == ("192.0.2.1", "9086")
@@ -74,21 +74,10 @@ def test_a_change_in_config_env_alone_takes_effect(clone: Path, command: tuple[s
 
 @both_commands
 def test_the_shell_wins_over_both_files(clone: Path, command: tuple[str, ...]) -> None:
-    (clone / "secrets.env").write_text("MODELYARD_AIRFLOW_PASSWORD=of-the-file\n", encoding="utf-8")
-    found = services(clone, command, MODELYARD_API_PORT="9087", MODELYARD_AIRFLOW_PASSWORD="of-the-shell")
+    (clone / "secrets.env").write_text("AIRFLOW_PASSWORD=of-the-file\n", encoding="utf-8")
+    found = services(clone, command, API_PORT="9087", AIRFLOW_PASSWORD="of-the-shell")
     assert port(found["api"])[1] == "9087"
-    assert found["secrets"]["environment"]["MODELYARD_AIRFLOW_PASSWORD"] == "of-the-shell"
-
-
-@both_commands
-def test_what_is_no_setting_reaches_what_checks_names_and_nothing_else(clone: Path, command: tuple[str, ...]) -> None:
-    change(clone, "MODELYARD_KEEP_VERSIONS", "3\nMODELYARD_KEEP_VERSION=3")
-    (clone / "secrets.env").write_text("API_KEYS=of-an-earlier-revision\n", encoding="utf-8")
-    environments = {name: service.get("environment", {}) for name, service in services(clone, command).items()}
-    assert environments["secrets"]["API_KEYS"] == "of-an-earlier-revision"
-    assert environments["secrets"]["MODELYARD_KEEP_VERSION"] == "3"
-    told = {name for name, found in environments.items() if {"API_KEYS", "MODELYARD_KEEP_VERSION"} & set(found)}
-    assert told == {"secrets"}
+    assert found["secrets"]["environment"]["AIRFLOW_PASSWORD"] == "of-the-shell"
 
 
 @both_commands
@@ -107,13 +96,13 @@ def test_secrets_of_ones_own_replace_every_default(clone: Path, command: tuple[s
 
 
 def test_a_folder_of_use_cases_is_one_of_this_folder_also_without_a_slash(clone: Path) -> None:
-    change(clone, "MODELYARD_USE_CASES_PATH", "mine")
+    change(clone, "USE_CASES_PATH", "mine")
     mounts = {mount["target"]: mount for mount in services(clone, PLAIN)["upload"]["volumes"]}
     assert mounts["/upload/use-cases"]["source"] == str(clone / "mine")
 
 
 def test_secrets_that_are_there_are_not_written_over(clone: Path) -> None:
-    (clone / "secrets.env").write_text("MODELYARD_API_PASSWORD=mine\n", encoding="utf-8")
+    (clone / "secrets.env").write_text("API_PASSWORD=mine\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "docker/make_secrets.py"],
         cwd=clone,
@@ -124,7 +113,7 @@ def test_secrets_that_are_there_are_not_written_over(clone: Path) -> None:
     )
     assert done.returncode == 1
     assert "secrets.env is there already" in done.stderr
-    assert (clone / "secrets.env").read_text() == "MODELYARD_API_PASSWORD=mine\n"
+    assert (clone / "secrets.env").read_text() == "API_PASSWORD=mine\n"
 
 
 def _no_engine() -> dict[str, str]:

@@ -41,7 +41,7 @@ def operator(proxy: ProxyInContainer, tmp_path: Path, monkeypatch: pytest.Monkey
     """Makes a step that runs a program, as the DAGs make theirs."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-    monkeypatch.setenv("MODELYARD_ACCEPTED_FILES_URL", "s3://data/reçus")
+    monkeypatch.setenv("ACCEPTED_FILES_URL", "s3://data/reçus")
     from dags.step_container import StepContainer
 
     settings = Settings(
@@ -67,7 +67,7 @@ def _close_what_clients_left() -> Iterator[None]:
 
 
 def test_a_step_runs_and_what_it_says_is_logged_also_with_accents(operator: Operator, capfd: Any) -> None:
-    execute(operator("import os; print('prêts', os.environ['MODELYARD_ACCEPTED_FILES_URL'])"))
+    execute(operator("import os; print('prêts', os.environ['ACCEPTED_FILES_URL'])"))
     assert "prêts s3://data/reçus" in "".join(capfd.readouterr())
 
 

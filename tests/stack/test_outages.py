@@ -50,14 +50,14 @@ def test_a_wrong_password_is_a_sentence_that_names_the_database(first_loop: Stac
 
 
 def test_a_bucket_that_is_not_there_is_a_sentence_that_names_it(first_loop: Stack) -> None:
-    sentence = said(first_loop.run_step("load", "--use-case", "loan_approval", MODELYARD_DATA_URL="s3://nowhere"))
+    sentence = said(first_loop.run_step("load", "--use-case", "loan_approval", DATA_URL="s3://nowhere"))
     assert "s3://nowhere/loan_approval.csv" in sentence
 
 
 @pytest.fixture
 def no_room_for_artifacts(first_loop: Stack) -> Iterator[MinioAdmin]:
     admin = MinioAdmin(
-        endpoint=f"127.0.0.1:{first_loop.environment['MODELYARD_MINIO_PORT']}",
+        endpoint=f"127.0.0.1:{first_loop.environment['MINIO_PORT']}",
         credentials=StaticProvider("modelyard", first_loop.secret("minio_root_password")),
         secure=False,
     )

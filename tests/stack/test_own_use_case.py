@@ -83,13 +83,13 @@ def is_there(stack: Stack, dag: str) -> bool:
 
 
 def test_what_was_written_is_the_users(churn: Stack, folder: Path) -> None:
-    owner = int(churn.environment["MODELYARD_HOST_UID"])
+    owner = int(churn.environment["HOST_UID"])
     for file in ("use_cases/churn.py", "data/own/churn.csv"):
         assert (folder / file).stat().st_uid == owner
 
 
 def test_the_api_answers_and_keeps_what_it_said(churn: Stack) -> None:
-    with httpx.Client(base_url=churn.url("MODELYARD_API_PORT"), trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=churn.url("API_PORT"), trust_env=False, timeout=30) as client:
         features = client.get("/info").raise_for_status().json()["use_cases"]["churn"]["features"]
         asked = client.post("/predict/churn", content=record(), headers={"Content-Type": "application/json"})
     assert [each["title"] for each in features][:2] == ["Months as customer", "Monthly fee"]
@@ -103,7 +103,7 @@ def test_the_api_answers_and_keeps_what_it_said(churn: Stack) -> None:
 def test_the_form_answers(churn: Stack) -> None:
     expect.set_options(timeout=PATIENCE_MS)
     with headless_browser() as browser:
-        page = browser.new_page(base_url=churn.url("MODELYARD_FRONTEND_PORT"))
+        page = browser.new_page(base_url=churn.url("FRONTEND_PORT"))
         page.goto("/?use_case=churn")
         expect(page.get_by_role("heading", name="Churn")).to_be_visible()
         page.get_by_role("spinbutton", name="Months as customer").fill("3")
@@ -115,7 +115,7 @@ def test_the_form_answers(churn: Stack) -> None:
 
 
 def test_the_api_answers_to_a_picture_and_keeps_what_it_said(sky: Stack) -> None:
-    with httpx.Client(base_url=sky.url("MODELYARD_API_PORT"), trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=sky.url("API_PORT"), trust_env=False, timeout=30) as client:
         asked = client.post("/predict/sky", files={"image": ("evening.png", encoded(photo("warm", seed=7000)))})
     answer = asked.raise_for_status().json()
     assert (answer["prediction"], answer["model_version"]) == ("warm", 1)

@@ -91,18 +91,18 @@ def test_a_user_of_one_bucket_cannot_read_the_other(stack: Stack, user: str, oth
 @pytest.mark.parametrize(
     ("port", "path", "status"),
     [
-        ("MODELYARD_AIRFLOW_PORT", "/api/v2/dags", 401),
-        ("MODELYARD_AIRFLOW_PORT", "/", 200),
-        ("MODELYARD_MINIO_PORT", "/data/loan_approval.csv", 403),
-        ("MODELYARD_MINIO_CONSOLE_PORT", "/", 200),
-        ("MODELYARD_MINIO_CONSOLE_PORT", "/api/v1/buckets", 403),
-        ("MODELYARD_MLFLOW_PORT", "/", 200),
-        ("MODELYARD_JUPYTER_PORT", "/api/contents", 403),
-        ("MODELYARD_JUPYTER_PORT", "/api/contents?token=modelyard", 403),
-        ("MODELYARD_API_PORT", "/docs", 200),
-        ("MODELYARD_API_PORT", "/ready", 200),
-        ("MODELYARD_API_PORT", "/services", 200),
-        ("MODELYARD_FRONTEND_PORT", "/_stcore/health", 200),
+        ("AIRFLOW_PORT", "/api/v2/dags", 401),
+        ("AIRFLOW_PORT", "/", 200),
+        ("MINIO_PORT", "/data/loan_approval.csv", 403),
+        ("MINIO_CONSOLE_PORT", "/", 200),
+        ("MINIO_CONSOLE_PORT", "/api/v1/buckets", 403),
+        ("MLFLOW_PORT", "/", 200),
+        ("JUPYTER_PORT", "/api/contents", 403),
+        ("JUPYTER_PORT", "/api/contents?token=modelyard", 403),
+        ("API_PORT", "/docs", 200),
+        ("API_PORT", "/ready", 200),
+        ("API_PORT", "/services", 200),
+        ("FRONTEND_PORT", "/_stcore/health", 200),
     ],
 )
 def test_the_doors_answer_and_refuse_without_a_login(stack: Stack, port: str, path: str, status: int) -> None:
@@ -110,16 +110,16 @@ def test_the_doors_answer_and_refuse_without_a_login(stack: Stack, port: str, pa
 
 
 def test_the_frontend_is_there_when_it_says_so_and_all_services_are_well(stack: Stack) -> None:
-    assert httpx.get(f"{stack.url('MODELYARD_FRONTEND_PORT')}/_stcore/health", trust_env=False).text == "ok"
-    services = httpx.get(f"{stack.url('MODELYARD_API_PORT')}/services", trust_env=False, timeout=30).json()["services"]
+    assert httpx.get(f"{stack.url('FRONTEND_PORT')}/_stcore/health", trust_env=False).text == "ok"
+    services = httpx.get(f"{stack.url('API_PORT')}/services", trust_env=False, timeout=30).json()["services"]
     assert {service["name"]: service["detail"] for service in services} == dict.fromkeys(
         ("Airflow", "MLflow", "MinIO", "JupyterLab", "API"), "answers"
     )
-    assert services[0]["link"] == stack.url("MODELYARD_AIRFLOW_PORT")
+    assert services[0]["link"] == stack.url("AIRFLOW_PORT")
 
 
 def test_mlflow_refuses_a_host_name_that_is_not_allowed(stack: Stack) -> None:
-    answer = httpx.get(stack.url("MODELYARD_MLFLOW_PORT"), headers={"Host": "elsewhere.example"}, trust_env=False)
+    answer = httpx.get(stack.url("MLFLOW_PORT"), headers={"Host": "elsewhere.example"}, trust_env=False)
     assert answer.status_code == 403
 
 
@@ -184,7 +184,7 @@ def test_models_of_pictures_are_trained_in_an_image_that_is_built_on_demand(stac
 
 
 def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -> None:
-    opened = Stack({**stack.environment, "MODELYARD_BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"})  # noqa: S104
+    opened = Stack({**stack.environment, "BIND_ADDRESS": "0.0.0.0", "COMPOSE_PROJECT_NAME": "modelyard-open"})  # noqa: S104
     command = ["docker", "compose", "run", "--rm", "--no-deps", "secrets"]
     try:
         done = subprocess.run(
@@ -193,7 +193,7 @@ def test_an_open_platform_refuses_default_secrets_and_names_them(stack: Stack) -
     finally:
         opened.compose("down", "--volumes")
     assert done.returncode == 2
-    assert "MODELYARD_BIND_ADDRESS=0.0.0.0 opens the platform" in done.stderr
+    assert "BIND_ADDRESS=0.0.0.0 opens the platform" in done.stderr
     assert "POSTGRES_PASSWORD" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -227,7 +227,7 @@ def test_a_stop_and_a_start_keep_models_and_rows(stack: Stack) -> None:
 
 
 def test_steps_run_as_processes_too(stack: Stack) -> None:
-    processes = Stack({**stack.environment, "MODELYARD_STEP_RUNNER": "process"})
+    processes = Stack({**stack.environment, "STEP_RUNNER": "process"})
     processes.compose("up", "--build", "--detach", "--wait", show=True)
     assert "process" in processes.inspect("airflow-scheduler", "{{.Config.Image}}")
     processes.run_loop()

@@ -44,13 +44,13 @@ def start(stack: Stack) -> None:
 
 def answering(stack: Stack) -> dict[str, int]:
     """How many predictions each process has kept that the balancer leads to."""
-    with httpx.Client(base_url=stack.url("MODELYARD_API_BALANCER_PORT"), trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=stack.url("API_BALANCER_PORT"), trust_env=False, timeout=30) as client:
         healths = [client.get("/health").raise_for_status().json() for _ in range(2 * PROCESSES)]
     return {health["process_id"]: health["predictions_logged"] for health in healths}
 
 
 def door(stack: Stack) -> int:
-    return int(stack.environment["MODELYARD_API_BALANCER_PORT"])
+    return int(stack.environment["API_BALANCER_PORT"])
 
 
 def one_of(stack: Stack) -> str:
@@ -89,11 +89,7 @@ def test_a_deployment_waits_for_one_that_is_behind(replicas: Stack) -> None:
     try:
         assert replicas.run_step("rollback", "--use-case", "loan_approval").returncode == 0
         deployed = replicas.run_step(
-            "deploy",
-            "--use-case",
-            "loan_approval",
-            MODELYARD_DEPLOY_TIMEOUT_SECONDS="3",
-            MODELYARD_API_HEARTBEAT_FRESH_SECONDS="120",
+            "deploy", "--use-case", "loan_approval", DEPLOY_TIMEOUT_SECONDS="3", API_HEARTBEAT_FRESH_SECONDS="120"
         )
     finally:
         docker("unpause", slow)
@@ -126,7 +122,7 @@ def test_one_that_is_killed_takes_no_answer_with_it_and_holds_up_no_deployment(r
 def put_into_production(stack: Stack, version: int) -> None:
     """As `promote` does, without a gate."""
     alias = {"name": "loan_approval", "alias": "production", "version": str(version)}
-    url = f"{stack.url('MODELYARD_MLFLOW_PORT')}/api/2.0/mlflow/registered-models/alias"
+    url = f"{stack.url('MLFLOW_PORT')}/api/2.0/mlflow/registered-models/alias"
     httpx.post(url, json=alias, trust_env=False, timeout=30).raise_for_status()
 
 
@@ -153,7 +149,7 @@ def test_one_that_is_killed_while_the_database_says_nothing_leaves_its_rows_to_t
 def test_when_none_can_answer_the_balancer_says_so(replicas: Stack) -> None:
     replicas.compose("--profile", "replicas", "stop", "--timeout", "5", "api", "api-replica")
     try:
-        answer = httpx.get(f"{replicas.url('MODELYARD_API_BALANCER_PORT')}/ready", trust_env=False, timeout=30)
+        answer = httpx.get(f"{replicas.url('API_BALANCER_PORT')}/ready", trust_env=False, timeout=30)
     finally:
         replicas.compose("up", "--detach", "--wait", "--no-deps", "api")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

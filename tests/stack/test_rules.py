@@ -11,7 +11,6 @@ from engine_proxy import read_platform
 from modelyard.admin.make_secrets import files_by_service
 from modelyard.catalog import read_catalog
 from modelyard.settings import SECRETS_FOLDER, STEP_SETTINGS, DatabasePasswords, Logins
-from modelyard.variables import variable_of
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "docker" / "compose.yaml").read_text(encoding="utf-8")
@@ -63,55 +62,55 @@ def test_nothing_starts_before_the_secrets_are_checked(name: str) -> None:
 def test_ports_are_published_on_the_address_of_the_settings() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 8
-    assert all(port.startswith("${MODELYARD_BIND_ADDRESS:-127.0.0.1}:${") for port in ports)
+    assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:${") for port in ports)
 
 
 def test_what_people_reach_knows_its_names() -> None:
     """MinIO and the balancer pass names on: the one checks keys, behind the other the API looks at the name."""
     reached = {name for name, service in SERVICES.items() if service.get("ports")} - {"minio", "balancer"}
     told = {
-        name: str(service["environment"]["MODELYARD_ALLOWED_HOSTS"]).split(",")
+        name: str(service["environment"]["ALLOWED_HOSTS"]).split(",")
         for name, service in SERVICES.items()
-        if "MODELYARD_ALLOWED_HOSTS" in service.get("environment", {})
+        if "ALLOWED_HOSTS" in service.get("environment", {})
     }
     assert set(told) == reached | {"api-replica"}
     for name, names in told.items():
-        assert {name, "${MODELYARD_PUBLIC_HOST:-127.0.0.1}", "${MODELYARD_ALLOWED_HOSTS:-}"} <= set(names), name
+        assert {name, "${PUBLIC_HOST:-127.0.0.1}", "${ALLOWED_HOSTS:-}"} <= set(names), name
 
 
 def test_every_default_is_the_one_that_is_documented() -> None:
-    secrets = {variable_of(name): field.default for name, field in DatabasePasswords.model_fields.items()}
-    made = {variable_of(name) for name in Logins.model_fields}
+    secrets = {name.upper(): field.default for name, field in DatabasePasswords.model_fields.items()}
+    made = {name.upper() for name in Logins.model_fields}
     # Empty there: what is meant without Docker is another.
-    without_default = {"MODELYARD_API_KEY", "MODELYARD_API_KEYS", "MODELYARD_STEPS_EXTRA"}
-    differ = {"step_runner", "data_url", "accepted_files_url", "objects_url", "use_cases_path", "api_log_format"}
+    without_default = {"API_KEY", "API_KEYS", "STEPS_EXTRA"}
+    differ = {"STEP_RUNNER", "DATA_URL", "ACCEPTED_FILES_URL", "OBJECTS_URL", "USE_CASES_PATH", "API_LOG_FORMAT"}
     for name, default in VARIABLE.findall(TEXT):
         if name in secrets:
             assert default == secrets[name], name
         elif name in without_default | made:
             assert default == "", name
-        elif name in map(variable_of, differ):
+        elif name in differ:
             assert CONFIG[name] == "", name
         elif name != "COMPOSE_PROJECT_NAME":
             assert CONFIG[name] == default, name
 
 
 def test_every_service_has_the_passwords_that_it_needs_and_no_other() -> None:
-    passwords = {variable_of(name) for name in DatabasePasswords.model_fields}
-    made = {variable_of(name) for name in Logins.model_fields}
+    passwords = {name.upper() for name in DatabasePasswords.model_fields}
+    made = {name.upper() for name in Logins.model_fields}
     found = {name: mentions(service) & (passwords | made) for name, service in SERVICES.items()}
     assert {name: names for name, names in found.items() if names} == {
         "secrets": passwords | made,
         "postgres": {"POSTGRES_PASSWORD"},
         "migrate": passwords,
-        "mlflow": {"MODELYARD_MLFLOW_DATABASE_PASSWORD"},
-        "airflow-init": {"MODELYARD_AIRFLOW_DATABASE_PASSWORD"},
-        "airflow-apiserver": {"MODELYARD_AIRFLOW_DATABASE_PASSWORD"},
-        "airflow-dag-processor": {"MODELYARD_AIRFLOW_DATABASE_PASSWORD"},
-        "airflow-scheduler": {"MODELYARD_AIRFLOW_DATABASE_PASSWORD", "MODELYARD_PIPELINE_PASSWORD"},
-        "api": {"MODELYARD_API_PASSWORD"},
-        "api-replica": {"MODELYARD_API_PASSWORD"},
-        "jupyter": {"MODELYARD_EXPLORER_PASSWORD"},
+        "mlflow": {"MLFLOW_DATABASE_PASSWORD"},
+        "airflow-init": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-apiserver": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-dag-processor": {"AIRFLOW_DATABASE_PASSWORD"},
+        "airflow-scheduler": {"AIRFLOW_DATABASE_PASSWORD", "PIPELINE_PASSWORD"},
+        "api": {"API_PASSWORD"},
+        "api-replica": {"API_PASSWORD"},
+        "jupyter": {"EXPLORER_PASSWORD"},
     }
 
 
@@ -145,17 +144,15 @@ def test_what_is_given_as_a_file_is_read_from_where_it_lies() -> None:
 def test_the_scheduler_has_every_setting_of_a_step() -> None:
     given = set(SERVICES["airflow-scheduler"]["environment"])
     handed_over = files_by_service(dict.fromkeys(Logins.model_fields, "a secret"))["steps"]
-    assert given | {variable_of(name) for name in handed_over} >= {variable_of(name) for name in STEP_SETTINGS}
+    assert {name.lower() for name in given} | set(handed_over) >= STEP_SETTINGS
 
 
 def test_a_step_may_run_in_the_image_of_any_extra_and_in_no_other() -> None:
     given = SERVICES["socket-proxy"]["environment"]
-    image = SERVICES["airflow-scheduler"]["environment"]["MODELYARD_STEP_IMAGE"]
+    image = SERVICES["airflow-scheduler"]["environment"]["STEP_IMAGE"]
     extras = {use_case.extra for use_case in read_catalog().use_cases.values() if use_case.extra}
     for extra in extras:
-        assert given[f"MODELYARD_STEP_{extra.upper()}_IMAGE"] == image.replace(
-            "modelyard-steps:", f"modelyard-steps-{extra}:"
-        )
+        assert given[f"STEP_{extra.upper()}_IMAGE"] == image.replace("modelyard-steps:", f"modelyard-steps-{extra}:")
         assert (REPOSITORY / "requirements" / f"steps-{extra}.txt").exists()
         assert (REPOSITORY / "requirements" / f"local-{extra}.txt").exists()
     # The proxy takes every variable of that form.
@@ -167,9 +164,9 @@ def test_a_step_may_run_in_the_image_of_any_extra_and_in_no_other() -> None:
 def test_the_proxy_knows_the_network_the_volume_and_the_place_that_the_scheduler_asks_for() -> None:
     asked = SERVICES["airflow-scheduler"]["environment"]
     platform = read_platform(SERVICES["socket-proxy"]["environment"])
-    assert platform.network == asked["MODELYARD_STEP_NETWORK"]
-    assert platform.volume == asked["MODELYARD_STEP_USE_CASES_VOLUME"]
-    assert platform.use_cases_path == asked["MODELYARD_USE_CASES_PATH"]
+    assert platform.network == asked["STEP_NETWORK"]
+    assert platform.volume == asked["STEP_USE_CASES_VOLUME"]
+    assert platform.use_cases_path == asked["USE_CASES_PATH"]
 
 
 def test_only_the_proxy_has_the_engines_socket_and_only_the_scheduler_reaches_the_proxy() -> None:
@@ -184,12 +181,8 @@ def test_only_the_proxy_has_the_engines_socket_and_only_the_scheduler_reaches_th
 
 def test_images_are_pinned_by_a_tag_of_their_own() -> None:
     assert not re.search(r":latest|@sha256|container_name", TEXT)
-    images = {
-        name: image for name, image in CONFIG.items() if name.endswith("_IMAGE") and name != "MODELYARD_STEP_IMAGE"
-    }
-    assert len(images) == 4
-    for name, image in images.items():
-        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", image), name
+    for name in ("PYTHON_IMAGE", "POSTGRES_IMAGE", "HAPROXY_IMAGE", "MINIO_IMAGE"):
+        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", CONFIG[name]), name
 
 
 def test_an_image_is_made_as_all_are() -> None:
@@ -199,7 +192,7 @@ def test_an_image_is_made_as_all_are() -> None:
     assert not re.search(r"\b(curl|apt-get|wget)\b", text)
     base = re.search(r"^ARG (\w+_IMAGE)=(\S+)$", text, re.MULTILINE)
     assert base
-    assert CONFIG[variable_of(base[1])] == base[2]
+    assert CONFIG[base[1]] == base[2]
     stages = set(re.findall(r" AS ([\w-]+)$", text, re.MULTILINE))
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) <= stages | {f"${{{base[1]}}}"}
     assert all(line.split(" ", 1)[1].startswith("[") for line in lines if re.match("CMD|ENTRYPOINT", line))
@@ -214,7 +207,7 @@ def test_an_image_does_not_run_as_root_unless_it_has_the_engines_socket(name: st
 @pytest.mark.parametrize("extra", ["", "-tensorflow"])
 @pytest.mark.parametrize("step_runner", ["docker", "process"])
 def test_the_libraries_of_an_image_are_a_list_that_is_there(step_runner: str, extra: str) -> None:
-    values = {"MODELYARD_STEP_RUNNER": step_runner, "MODELYARD_STEPS_EXTRA": extra}
+    values = {"STEP_RUNNER": step_runner, "STEPS_EXTRA": extra}
     wanted = [build["args"]["LIST"] for build in BUILDS.values() if "LIST" in build["args"]]
     for name in (re.sub(r"\$\{(\w+):-\w*\}", lambda found: values[found[1]], each) for each in wanted):
         assert (REPOSITORY / "requirements" / f"{name}.txt").exists(), name
@@ -232,12 +225,6 @@ def test_nothing_goes_into_an_image_that_is_not_named() -> None:
     rules = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert rules[0] == "*"
     assert not any("env" in rule for rule in rules)
-
-
-def test_what_checks_the_names_in_the_files_of_settings_gets_both_and_nothing_else_does() -> None:
-    """Compose takes no notice of a name that it does not use."""
-    given = {name: service["env_file"] for name, service in SERVICES.items() if "env_file" in service}
-    assert given == {"secrets": ["config.env", {"path": "secrets.env", "required": False}]}
 
 
 def test_the_secrets_are_read_from_a_file_that_git_ignores() -> None:

@@ -52,7 +52,7 @@ def test_no_more_is_fetched_than_all_files_may_have_together(tmp_path: Path) -> 
     both = Fetching(5 * MEGABYTE, 60)
     with serving(3) as url:
         assert both.fetch(url, tmp_path / "one")
-        with pytest.raises(StepFailed, match=r"larger than the 5 MB \(MODELYARD_MODEL_LIMIT_MB\)"):
+        with pytest.raises(StepFailed, match=r"larger than the 5 MB \(MODEL_LIMIT_MB\)"):
             both.fetch(url, tmp_path / "other")
     assert (tmp_path / "other").stat().st_size <= 2 * MEGABYTE
 

@@ -106,7 +106,7 @@ def test_whoever_starts_a_run_chooses_no_folder_beside_the_data(folder: Path, tm
             PictureFolder(str(source), reach)
     folder.rename(data / "photos")
     assert len(read(PictureFolder(str(data / "photos"), reach))[0]) == 2
-    with pytest.raises(BadInput, match="MODELYARD_SOURCES_LIMIT_MB"):
+    with pytest.raises(BadInput, match="SOURCES_LIMIT_MB"):
         PictureFolder(str(data / "photos"), AllowedSources([str(data)], 100))
 
 

@@ -231,7 +231,7 @@ def test_what_unpacks_to_more_than_is_allowed_is_given_up(data: Path) -> None:
     with gzip.open(data / "bomb.csv.gz", "wb") as bomb:
         for _ in range(40):
             bomb.write(bytes(MEGABYTE))
-    with pytest.raises(BadInput, match=r"bomb.csv.gz holds more than 10 MB \(MODELYARD_SOURCES_LIMIT_MB\)"):
+    with pytest.raises(BadInput, match=r"bomb.csv.gz holds more than 10 MB \(SOURCES_LIMIT_MB\)"):
         content_hash(str(data / "bomb.csv.gz"), allowed(data))
 
 

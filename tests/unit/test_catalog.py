@@ -70,7 +70,7 @@ def test_a_name_of_the_platforms_own_tables_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     [problem] = read_catalog(tmp_path / "missing").broken
-    assert "MODELYARD_USE_CASES_PATH" in str(problem)
+    assert "USE_CASES_PATH" in str(problem)
 
 
 @pytest.mark.parametrize("content", BROKEN)
@@ -109,7 +109,7 @@ def test_status_names_a_broken_file_to_people_and_to_programs(tmp_path: Path, mo
     cases = tmp_path / "cases"
     cases.mkdir()
     (cases / "broken.py").write_text("1 / 0")
-    monkeypatch.setenv("MODELYARD_USE_CASES_PATH", str(cases))
+    monkeypatch.setenv("USE_CASES_PATH", str(cases))
     monkeypatch.setenv("MODELYARD_HOME", str(tmp_path / "home"))
     problem = f"{cases / 'broken.py'}:1: division by zero"
     assert f"cannot be used: {problem}" in CliRunner().invoke(app, ["status"]).stdout

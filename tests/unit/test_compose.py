@@ -10,13 +10,12 @@ from modelyard.admin.make_secrets import make_secrets
 from modelyard.admin.storage import mirror_use_cases
 from modelyard.errors import BadInput
 from modelyard.settings import Administration, DatabasePasswords, Logins, Settings, step_environment
-from modelyard.variables import variable_of
 
 
 @pytest.fixture(autouse=True)
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Administration.model_fields:
-        monkeypatch.delenv(variable_of(name), raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
@@ -52,22 +51,19 @@ def test_a_secret_of_ones_own_is_used_and_not_shown(folder: Path) -> None:
     shown = make_secrets(Administration(airflow_password="my own words", jupyter_token="my own token"), folder)
     assert (folder / "airflow" / "airflow_password").read_text() == "my own words"
     assert "my own" not in "\n".join(shown)
-    assert "MODELYARD_AIRFLOW_PASSWORD of secrets.env" in "\n".join(shown)
+    assert "AIRFLOW_PASSWORD of secrets.env" in "\n".join(shown)
 
 
 def test_an_open_platform_needs_passwords_of_its_own_and_names_those_that_are_not(folder: Path) -> None:
     own: dict[str, Any] = {name: f"own-{name}" for name in DatabasePasswords.model_fields}
     make_secrets(Administration(bind_address="192.0.2.1", **own), folder)
     del own["api_password"], own["mlflow_database_password"]
-    with pytest.raises(
-        BadInput,
-        match=r"with the default of MODELYARD_API_PASSWORD, MODELYARD_MLFLOW_DATABASE_PASSWORD: `make secrets`",
-    ):
+    with pytest.raises(BadInput, match=r"with the default of API_PASSWORD, MLFLOW_DATABASE_PASSWORD: `make secrets`"):
         make_secrets(Administration(bind_address="192.0.2.1", **own), folder)
 
 
 def test_an_empty_secret_is_one_that_is_not_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_JUPYTER_TOKEN", "")
+    monkeypatch.setenv("JUPYTER_TOKEN", "")
     make_secrets(Administration(), folder)
     assert len((folder / "jupyter" / "jupyter_token").read_text()) >= 32
 
@@ -105,14 +101,12 @@ def test_a_step_is_told_what_it_needs_and_nothing_else() -> None:
     )
     told = step_environment(settings)
     assert told["AWS_SECRET_ACCESS_KEY"] == "key"
-    assert told["MODELYARD_ALLOWED_BAD_SHARE"] == "0.05"
+    assert told["ALLOWED_BAD_SHARE"] == "0.05"
     assert not {"airflows", "jupyters"} & set(told.values())
     assert "MODELYARD_HOME" not in told
 
 
 def test_a_secret_that_nobody_has_made_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadInput, match=r"MODELYARD_AIRFLOW_PASSWORD is not set: under compose the service `secrets` makes it"
-    ):
+    with pytest.raises(BadInput, match=r"AIRFLOW_PASSWORD is not set: under compose the service `secrets` makes it"):
         initialize(Administration(), tmp_path)
     assert list(tmp_path.iterdir()) == []

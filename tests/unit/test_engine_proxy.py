@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.settings import STEP_SETTINGS
-from modelyard.variables import STARTED_BY, variable_of
 
 DAGS = Path(__file__).parents[2] / "dags" / "use_cases.py"
 PLATFORM = Platform(("modelyard-steps:1", "modelyard-steps-extra:1"), "modelyard_default", "use-cases", "/use-cases")
@@ -23,7 +22,7 @@ ID = "0123456789abcdef" * 4
 MOUNT = {"Target": "/use-cases", "Source": "use-cases", "Type": "volume", "ReadOnly": True}
 ASKED: dict[str, Any] = {
     "Tty": False,
-    "Env": ["MODELYARD_DATA_URL=s3://data"],
+    "Env": ["DATA_URL=s3://data"],
     "Cmd": ["load", "--use-case", "iris"],
     "Image": "modelyard-steps:1",
     "HostConfig": {"NetworkMode": "modelyard_default", "PortBindings": {}, "CpuShares": 1024, "Mounts": [MOUNT]},
@@ -32,7 +31,7 @@ ASKED: dict[str, Any] = {
 SENT: dict[str, Any] = {
     "Image": "modelyard-steps:1",
     "Cmd": ["load", "--use-case", "iris"],
-    "Env": ["MODELYARD_DATA_URL=s3://data"],
+    "Env": ["DATA_URL=s3://data"],
     "Labels": {"org.modelyard.step": "load"},
     "AttachStdout": True,
     "AttachStderr": True,
@@ -80,7 +79,7 @@ def keys(value: Any) -> Any:
 
 
 def test_the_proxy_knows_the_settings_of_a_step() -> None:
-    assert {*map(variable_of, STEP_SETTINGS), STARTED_BY} == engine_proxy.STEP_SETTINGS
+    assert {name.lower() for name in engine_proxy.STEP_SETTINGS} == STEP_SETTINGS
 
 
 def test_the_proxy_knows_the_steps_of_the_dags() -> None:
@@ -97,7 +96,7 @@ def test_what_a_step_chooses_arrives_as_it_was_also_beyond_ascii() -> None:
     chosen = {
         "Image": "modelyard-steps-extra:1",
         "Cmd": ["train", "--source=s3://data/prêts 🎓.csv", ""],
-        "Env": ["MODELYARD_RAW_DATABASE_URL=postgresql://p:ä=\\u0041\n@h/d", "MODELYARD_DATA_URL="],
+        "Env": ["RAW_DATABASE_URL=postgresql://p:ä=\\u0041\n@h/d", "DATA_URL="],
         "Labels": {"org.modelyard.step": "train_random_forest"},
     }
     assert create({**ASKED, **chosen}) == {**SENT, **chosen}
@@ -186,21 +185,13 @@ def test_only_a_create_has_a_body() -> None:
 
 def test_a_secret_is_in_no_refusal() -> None:
     with pytest.raises(Refused) as refused:
-        create({**ASKED, "Env": ["MODELYARD_DATA_URL=hidden", "OTHER=hidden"]})
+        create({**ASKED, "Env": ["DATA_URL=hidden", "OTHER=hidden"]})
     assert "hidden" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["MODELYARD_STEP_IMAGE", "MODELYARD_STEP_NETWORK", "MODELYARD_STEP_USE_CASES_VOLUME", "MODELYARD_USE_CASES_PATH"],
-)
+@pytest.mark.parametrize("name", ["STEP_IMAGE", "STEP_NETWORK", "STEP_USE_CASES_VOLUME", "USE_CASES_PATH"])
 def test_a_missing_variable_is_named(name: str) -> None:
-    given = {
-        "MODELYARD_STEP_IMAGE": "i",
-        "MODELYARD_STEP_NETWORK": "n",
-        "MODELYARD_STEP_USE_CASES_VOLUME": "v",
-        "MODELYARD_USE_CASES_PATH": "/u",
-    }
+    given = {"STEP_IMAGE": "i", "STEP_NETWORK": "n", "STEP_USE_CASES_VOLUME": "v", "USE_CASES_PATH": "/u"}
     assert read_platform(given) == Platform(("i",), "n", "v", "/u")
     with pytest.raises(ValueError, match=f"^set {name} for the engine's proxy$"):
         read_platform({**given, name: ""})

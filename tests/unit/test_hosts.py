@@ -127,8 +127,8 @@ def test_what_is_not_meant_for_a_service_does_not_reach_it(
 
 
 def test_the_names_of_the_settings_are_taken_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_ALLOWED_HOSTS", " ML.example.org,, box,10.0.0.5,fe80::1,")
-    monkeypatch.setenv("MODELYARD_BIND_ADDRESS", "Box.local")
+    monkeypatch.setenv("ALLOWED_HOSTS", " ML.example.org,, box,10.0.0.5,fe80::1,")
+    monkeypatch.setenv("BIND_ADDRESS", "Box.local")
     assert read_settings().host_names == ["ml.example.org", "box", "10.0.0.5", "fe80::1", "box.local"]
 
 
@@ -136,10 +136,8 @@ def test_the_names_of_the_settings_are_taken_as_people_write_them(monkeypatch: p
     "name", ["ml.example.org:8083", "http://ml.example.org", "*", "*.example.org", "a b", "localhost."]
 )
 def test_what_is_no_name_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("MODELYARD_ALLOWED_HOSTS", f"box,{name}")
-    with pytest.raises(
-        BadInput, match=r"MODELYARD_ALLOWED_HOSTS: .* is neither a name nor an IP address: write them without"
-    ):
+    monkeypatch.setenv("ALLOWED_HOSTS", f"box,{name}")
+    with pytest.raises(BadInput, match=r"ALLOWED_HOSTS: .* is neither a name nor an IP address: write them without"):
         read_settings()
 
 

@@ -38,17 +38,14 @@ def test_default_passwords_of_a_database_without_a_port_are_good_enough_on_a_lap
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
 def test_an_open_platform_has_no_default_password(address: str) -> None:
-    with pytest.raises(
-        BadInput,
-        match=f"MODELYARD_BIND_ADDRESS={address} opens .* the default of MODELYARD_API_PASSWORD: `make secrets`",
-    ):
+    with pytest.raises(BadInput, match=f"BIND_ADDRESS={address} opens .* the default of API_PASSWORD: `make secrets`"):
         check_secrets(address, {}, {"api_password": "api", "pipeline_password": "own"})
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.1"])
 @pytest.mark.parametrize("known", ["airflow", "modelyard", "minioadmin"])
 def test_what_everybody_knows_opens_no_published_port(address: str, known: str) -> None:
-    with pytest.raises(BadInput, match="MODELYARD_AIRFLOW_PASSWORD: everybody knows this value"):
+    with pytest.raises(BadInput, match="AIRFLOW_PASSWORD: everybody knows this value"):
         check_secrets(address, {"airflow_password": known, "jupyter_token": None}, {})
 
 
@@ -57,5 +54,5 @@ def test_every_default_is_one_that_is_known() -> None:
 
 
 def test_what_is_no_address_is_a_sentence() -> None:
-    with pytest.raises(BadInput, match="MODELYARD_BIND_ADDRESS=everywhere is no address"):
+    with pytest.raises(BadInput, match="BIND_ADDRESS=everywhere is no address"):
         check_secrets("everywhere", {}, {})

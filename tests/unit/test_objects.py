@@ -65,12 +65,12 @@ def test_what_is_gone_is_named(objects: ObjectStore) -> None:
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ServiceUnavailable, match="MODELYARD_OBJECTS_URL"):
+    with pytest.raises(ServiceUnavailable, match="OBJECTS_URL"):
         ObjectStore(str(tmp_path / "file" / "objects")).put("a", b"")
 
 
 def test_who_needs_a_store_says_so() -> None:
-    with pytest.raises(BadInput, match="set MODELYARD_OBJECTS_URL"):
+    with pytest.raises(BadInput, match="set OBJECTS_URL"):
         required(None)
 
 

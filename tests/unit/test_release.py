@@ -70,7 +70,7 @@ def test_images_have_the_version_of_the_package() -> None:
 
 
 def test_every_image_that_is_built_is_joined_and_signed() -> None:
-    built = set(re.findall(r"image: \$\{MODELYARD_IMAGE_REGISTRY:-\}modelyard-([\w-]+)", COMPOSE))
+    built = set(re.findall(r"image: \$\{IMAGE_REGISTRY:-\}modelyard-([\w-]+)", COMPOSE))
     workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "images.yml").read_text(encoding="utf-8"))
     runs = [step.get("run", "") for step in workflow["jobs"]["publish"]["steps"]]
     [services] = [found[1].split() for run in runs if (found := re.search(r"for service in (.+); do", run))]

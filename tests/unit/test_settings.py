@@ -3,12 +3,9 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings
 
 from modelyard.errors import BadInput
 from modelyard.settings import (
-    SETTINGS_VARIABLES,
-    Administration,
     DatabasePasswords,
     Logins,
     Settings,
@@ -18,7 +15,6 @@ from modelyard.settings import (
     settings_environment,
     step_environment,
 )
-from modelyard.variables import variable_of
 
 CONFIG = Path(__file__).parents[2] / "config.env"
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -26,133 +22,101 @@ COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 
 def documented() -> dict[str, str]:
     lines = CONFIG.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return {name.lower(): value for name, value in pairs}
 
 
 def documented_secrets() -> dict[str, str]:
-    return dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", CONFIG.read_text(encoding="utf-8"), re.MULTILINE))
+    return {
+        name.lower(): value for name, value in re.findall(r"^# ([A-Z0-9_]+)=(.*)$", CONFIG.read_text(), re.MULTILINE)
+    }
 
 
 def used_by_compose() -> set[str]:
     names = re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", COMPOSE.read_text(encoding="utf-8"))
-    return set(names) - {"COMPOSE_PROJECT_NAME"}
-
-
-def variables(*models: type[BaseSettings]) -> set[str]:
-    return {variable_of(name) for model in models for name in model.model_fields}
-
-
-def said_of(variable: str) -> str:
-    """The comment right above a variable in config.env."""
-    found = re.search(rf"((?:^# .*\n)+)^(?:# )?{variable}=", CONFIG.read_text(encoding="utf-8"), re.MULTILINE)
-    assert found, variable
-    return " ".join(line.removeprefix("# ") for line in found[1].splitlines())
+    return {name.lower() for name in names} - {"compose_project_name"}
 
 
 def test_config_env_documents_every_setting_and_every_value_that_compose_uses_and_no_other() -> None:
-    found = set(documented()) | set(documented_secrets())
-    assert found == variables(Settings) | used_by_compose()
-    # What the one-shots are told of the database's and MinIO's whereabouts depends on who starts them.
-    assert found == SETTINGS_VARIABLES - {"MODELYARD_ADMIN_DATABASE_URL", "MODELYARD_MINIO_URL"}
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_config_env_begins_with_what_a_setting_says_of_itself(name: str) -> None:
-    description = " ".join((Settings.model_fields[name].description or "").split())
-    assert description.endswith(".")
-    assert said_of(variable_of(name)).startswith(description)
-
-
-def test_settings_of_ours_have_the_prefix_and_conventional_ones_do_not() -> None:
-    assert {name for name in variables(Settings, Administration) if not name.startswith("MODELYARD_")} == {
-        "AWS_ACCESS_KEY_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL",
-        "AWS_SECRET_ACCESS_KEY",
-        "MINIO_ROOT_PASSWORD",
-        "MINIO_ROOT_USER",
-        "MLFLOW_TRACKING_URI",
-        "POSTGRES_PASSWORD",
-    }
-    assert variable_of("modelyard_home") == "MODELYARD_HOME"
+    assert set(documented()) | set(documented_secrets()) == set(Settings.model_fields) | used_by_compose()
 
 
 def test_no_secret_stands_in_config_env() -> None:
     """There it would win over secrets.env when compose is told to read the file."""
     secrets = {
-        variable_of(name)
+        name
         for name, field in {**Settings.model_fields, **DatabasePasswords.model_fields, **Logins.model_fields}.items()
         if not field.repr
     }
-    own_servers = {"MODELYARD_RAW_DATABASE_URL", "MODELYARD_CLEAN_DATABASE_URL", "MLFLOW_TRACKING_URI"}
-    assert set(documented()) & secrets == own_servers
-    assert not any(documented()[name] for name in own_servers)
+    assert set(documented()) & secrets == {"raw_database_url", "clean_database_url", "mlflow_tracking_uri"}
+    assert not any(documented()[name] for name in secrets & set(documented()))
 
 
 def test_the_defaults_of_secrets_are_documented() -> None:
-    defaults = {variable_of(name): field.default for name, field in DatabasePasswords.model_fields.items()}
-    made = dict.fromkeys(map(variable_of, Logins.model_fields), "")
-    own = dict.fromkeys(map(variable_of, ("api_key", "api_keys", "aws_access_key_id", "aws_secret_access_key")), "")
+    defaults = {name: field.default for name, field in DatabasePasswords.model_fields.items()}
+    made = dict.fromkeys(Logins.model_fields, "")
+    own = {"api_key": "", "api_keys": "", "aws_access_key_id": "", "aws_secret_access_key": ""}
     assert documented_secrets() == {**defaults, **made, **own}
 
 
 def test_every_setting_in_config_env_has_words_above_it() -> None:
     blocks = CONFIG.read_text(encoding="utf-8").split("\n\n")
     silent = [block for block in blocks if "=" in block.replace("#", "") and not block.startswith("#")]
+    # The ports need no more words than their block has.
     assert silent == []
 
 
 def test_the_values_in_config_env_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
-        monkeypatch.delenv(variable_of(name), raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     assert Settings(_env_file=CONFIG) == Settings(_env_file=None)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "config.env").write_text("MODELYARD_API_PORT=9001\nMODELYARD_MLFLOW_PORT=9002\n", encoding="utf-8")
+    (tmp_path / "config.env").write_text("API_PORT=9001\nMLFLOW_PORT=9002\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MODELYARD_API_PORT", "9003")
-    monkeypatch.delenv("MODELYARD_MLFLOW_PORT", raising=False)
+    monkeypatch.setenv("API_PORT", "9003")
+    monkeypatch.delenv("MLFLOW_PORT", raising=False)
     settings = read_settings()
     assert (settings.api_port, settings.mlflow_port) == (9003, 9002)
 
 
 def test_an_impossible_value_is_a_sentence_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_API_PORT", "70000")
-    with pytest.raises(BadInput, match=r"MODELYARD_API_PORT: Input should be less than or equal to 65535"):
+    monkeypatch.setenv("API_PORT", "70000")
+    with pytest.raises(BadInput, match=r"API_PORT: Input should be less than or equal to 65535"):
         read_settings()
 
 
 @pytest.mark.parametrize("keys", ["a key as it is", ",", f"{'0' * 64},"])
 def test_keys_of_the_api_are_hashes(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
-    monkeypatch.setenv("MODELYARD_API_KEYS", keys)
-    with pytest.raises(BadInput, match=r"MODELYARD_API_KEYS: .*must be SHA-256 hashes") as caught:
+    monkeypatch.setenv("API_KEYS", keys)
+    with pytest.raises(BadInput, match=r"API_KEYS: .*must be SHA-256 hashes") as caught:
         read_settings()
     assert "a key as it is" not in str(caught.value)
-    monkeypatch.setenv("MODELYARD_API_KEYS", f"{'0' * 64}, {'aF' * 32}")
+    monkeypatch.setenv("API_KEYS", f"{'0' * 64}, {'aF' * 32}")
     assert read_settings().api_keys
 
 
 @pytest.mark.parametrize("sources", ["data", "https://,data", "ftp://host/", "https://user@host/", "file:///data"])
 def test_what_runs_may_load_is_paths_and_urls(monkeypatch: pytest.MonkeyPatch, sources: str) -> None:
-    monkeypatch.setenv("MODELYARD_SOURCES_ALLOWED", sources)
-    with pytest.raises(BadInput, match=r"MODELYARD_SOURCES_ALLOWED: .*must be absolute paths or URLs"):
+    monkeypatch.setenv("SOURCES_ALLOWED", sources)
+    with pytest.raises(BadInput, match=r"SOURCES_ALLOWED: .*must be absolute paths or URLs"):
         read_settings()
-    monkeypatch.setenv("MODELYARD_SOURCES_ALLOWED", "/srv/data, s3://other/in, https://, http://10.0.0.5:9000/exports/")
+    monkeypatch.setenv("SOURCES_ALLOWED", "/srv/data, s3://other/in, https://, http://10.0.0.5:9000/exports/")
     settings = read_settings()
     assert len(listed(settings.sources_allowed)) == 4
-    assert step_environment(settings)["MODELYARD_SOURCES_ALLOWED"] == settings.sources_allowed
+    assert step_environment(settings)["SOURCES_ALLOWED"] == settings.sources_allowed
 
 
 def test_services_are_read_as_json_and_what_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODELYARD_MORE_SERVICES", '{"Charts": {"health": "http://charts/health"}}')
+    monkeypatch.setenv("MORE_SERVICES", '{"Charts": {"health": "http://charts/health"}}')
     settings = read_settings()
     assert settings.more_services["Charts"].health == "http://charts/health"
     for name, value in settings_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert read_settings().more_services == settings.more_services
-    monkeypatch.setenv("MODELYARD_MORE_SERVICES", "not JSON")
-    with pytest.raises(BadInput, match="MODELYARD_MORE_SERVICES: "):
+    monkeypatch.setenv("MORE_SERVICES", "not JSON")
+    with pytest.raises(BadInput, match="MORE_SERVICES: "):
         read_settings()
 
 

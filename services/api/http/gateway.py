@@ -59,7 +59,7 @@ class Gateway:
             sentence = "this API answers only requests with a key, in the header X-API-Key or Authorization: Bearer"
             await _refuse(Unauthorized(sentence), scope, receive, send)
         elif self._traffic.under_way >= self.most_requests:
-            sentence = f"{self.most_requests} requests are being answered already (MODELYARD_API_CONCURRENCY_LIMIT)"
+            sentence = f"{self.most_requests} requests are being answered already (API_CONCURRENCY_LIMIT)"
             await _refuse(Overloaded(sentence), scope, receive, send)
         else:
             await self._answer(caller, scope, receive, send)

@@ -18,7 +18,7 @@ ERRORS = {
     408: "The body came too slowly.",
     409: "The `Idempotency-Key` was used for another request.",
     413: "The body is too large.",
-    421: "The header `Host` does not name this service (`MODELYARD_ALLOWED_HOSTS`).",
+    421: "The header `Host` does not name this service (`ALLOWED_HOSTS`).",
     422: "The body is not a record that the model takes; each problem names its field.",
     500: "The model has no answer to this record.",
     503: "No model answers yet, or the prediction could not be kept. Try again after `Retry-After` seconds.",

@@ -66,7 +66,7 @@ async def predict(service: Service, caller: str, scope: Scope, receive: Receive,
     except RequestError as error:
         await _refusal(service, incoming, error)(scope, receive, send)
     except TimeoutError:
-        late = RequestTimeout("the request was not answered in time (MODELYARD_API_REQUEST_SECONDS)")
+        late = RequestTimeout("the request was not answered in time (API_REQUEST_SECONDS)")
         await _refusal(service, incoming, late)(scope, receive, send)
     except ClientLeft:
         _note(incoming, "client_disconnected")

@@ -202,8 +202,7 @@ def _largest_bytes(contract: Contract) -> int:
 
 def _check_count(count: int, most: int) -> None:
     if not 0 < count <= most:
-        found = "more" if count else "none"
-        sentence = f"a batch has 1 to {most} records (MODELYARD_API_BATCH_LIMIT), and this one has {found}"
+        sentence = f"a batch has 1 to {most} records (API_BATCH_LIMIT), and this one has {'more' if count else 'none'}"
         raise InvalidRequest([Problem(type="batch_size", loc=["body"], msg=sentence)])
 
 

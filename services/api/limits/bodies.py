@@ -67,8 +67,7 @@ class Bodies:
                     raise BodyTimeout(f"the body comes at less than {LEAST_BYTES_A_SECOND} bytes a second") from None
                 more = held.add(message, limit)
         if self._traffic.under_way > self._most_requests:
-            most = f"{self._most_requests} requests"
-            raise Overloaded(f"{most} are being answered already (MODELYARD_API_CONCURRENCY_LIMIT)")
+            raise Overloaded(f"{self._most_requests} requests are being answered already (API_CONCURRENCY_LIMIT)")
         return held.whole()
 
     @contextmanager

@@ -17,9 +17,7 @@ def migrate_server(administration: Administration) -> None:
         ServiceUnavailable: The server does not answer, or refuses the login.
     """
     if administration.admin_database_url is None:
-        raise BadInput(
-            "MODELYARD_ADMIN_DATABASE_URL is not set: it names the server, with a role that may create databases"
-        )
+        raise BadInput("ADMIN_DATABASE_URL is not set: it names the server, with a role that may create databases")
     passwords = {
         "pipeline": administration.pipeline_password,
         "api": administration.api_password,

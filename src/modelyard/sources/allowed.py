@@ -74,6 +74,5 @@ def _lies_in(place: str, folder: str) -> bool:
 
 def _not_allowed(source: str) -> BadInput:
     return BadInput(
-        f"{source} is not among the sources that a run may choose: they are in MODELYARD_DATA_URL, or "
-        "MODELYARD_SOURCES_ALLOWED names them"
+        f"{source} is not among the sources that a run may choose: they are in DATA_URL, or SOURCES_ALLOWED names them"
     )

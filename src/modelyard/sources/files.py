@@ -48,7 +48,7 @@ class Content:
             block = b"".join(self._pieces(size))
         self._read += len(block)
         if self._read > self._limit:
-            raise BadInput(f"{self.source} holds more than {self._limit / 1024**2:.0f} MB (MODELYARD_SOURCES_LIMIT_MB)")
+            raise BadInput(f"{self.source} holds more than {self._limit / 1024**2:.0f} MB (SOURCES_LIMIT_MB)")
         self._hash.update(block)
         return block
 

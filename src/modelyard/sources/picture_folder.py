@@ -58,8 +58,7 @@ class PictureFolder:
             self._place = reach.locate(self.source)
             self.files = _files(self.source, self._place)
         if sum(file.size for file in self.files) > reach.limit_bytes:
-            limit = f"{reach.limit_bytes / 1024**2:.0f} MB (MODELYARD_SOURCES_LIMIT_MB)"
-            raise BadInput(f"{self.source} holds more than {limit}")
+            raise BadInput(f"{self.source} holds more than {reach.limit_bytes / 1024**2:.0f} MB (SOURCES_LIMIT_MB)")
         self._hashes: dict[str, str] = {}
 
     def content_hash(self) -> str:

@@ -46,7 +46,7 @@ class WebRules:
         """
         host = url.raw_host if url.raw_host in self._hosts else None
         if url.user is not None or not any(_covers(rule, url) for rule in self._rules if rule.raw_host == host):
-            raise BadInput(f"{_shown(url)} is not among the sources that a run may choose (MODELYARD_SOURCES_ALLOWED)")
+            raise BadInput(f"{_shown(url)} is not among the sources that a run may choose (SOURCES_ALLOWED)")
         if _is_address(url.raw_host or ""):
             self.check_address(url.raw_host or "", url.raw_host or "")
 
@@ -57,9 +57,7 @@ class WebRules:
             BadInput: It leads into a network that is not public, and nobody named the host.
         """
         if host not in self._hosts and not is_public(address):
-            raise BadInput(
-                f"{host} is in no public network: a run may choose it only if MODELYARD_SOURCES_ALLOWED names it"
-            )
+            raise BadInput(f"{host} is in no public network: a run may choose it only if SOURCES_ALLOWED names it")
 
 
 class _Resolver(aiohttp.ThreadedResolver):

@@ -93,7 +93,7 @@ def train(
 
     Raises:
         BadInput: There is no such candidate, its estimator cannot be made, libraries for it are missing, the file that
-            MODELYARD_PRETRAINED_WEIGHTS names cannot be used, or there are too few records.
+            PRETRAINED_WEIGHTS names cannot be used, or there are too few records.
         NothingToWorkOn: There is no snapshot.
         StepFailed: The model cannot be judged or compiled.
     """

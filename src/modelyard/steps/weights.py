@@ -22,7 +22,7 @@ class Weights(NamedTuple):
 
 
 def pretrained_weights(settings: Settings) -> Weights | None:
-    """What MODELYARD_PRETRAINED_WEIGHTS names; None: it names nothing.
+    """What PRETRAINED_WEIGHTS names; None: it names nothing.
 
     Raises:
         BadInput: There is no such file.

@@ -101,7 +101,7 @@ class Fetching:
     def _check(self, count: int, target: Path) -> None:
         self._left_bytes -= count
         if self._left_bytes < 0:
-            limit = f"{self._limit_bytes / 2**20:g} MB (MODELYARD_MODEL_LIMIT_MB)"
+            limit = f"{self._limit_bytes / 2**20:g} MB (MODEL_LIMIT_MB)"
             raise StepFailed(f"its files are larger than the {limit} that a model may have")
         if time.monotonic() > self._end:
             raise NotFetched(f"{target.name} was not there after {self._seconds:g} s")

@@ -83,7 +83,7 @@ def check_migrated(url: str, database: str) -> None:
     if missing:
         raise BadInput(
             f"{address(url)} lacks {len(missing)} migrations from {missing[0]} on: "
-            "run `modelyard migrate` with MODELYARD_ADMIN_DATABASE_URL"
+            "run `modelyard migrate` with ADMIN_DATABASE_URL"
         )
 
 

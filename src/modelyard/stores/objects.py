@@ -41,7 +41,7 @@ def required(objects: "ObjectStore | None") -> "ObjectStore":
         BadInput: There is none.
     """
     if objects is None:
-        raise BadInput("pictures need a store for them and their pixels: set MODELYARD_OBJECTS_URL")
+        raise BadInput("pictures need a store for them and their pixels: set OBJECTS_URL")
     return objects
 
 
@@ -136,7 +136,7 @@ class ObjectStore:
             raise self._unavailable(error) from error
 
     def _unavailable(self, reason: Exception) -> ServiceUnavailable:
-        return ServiceUnavailable(f"pictures and arrays at {self._url} (MODELYARD_OBJECTS_URL): {reason}")
+        return ServiceUnavailable(f"pictures and arrays at {self._url} (OBJECTS_URL): {reason}")
 
 
 class Arrays:

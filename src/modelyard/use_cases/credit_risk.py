@@ -1,8 +1,7 @@
 """Whether a borrower gets into serious trouble within two years: the public table "Give Me Some Credit".
 
-The public file is not ours to ship: it is read from `raw/cs-training.csv` below `MODELYARD_DATA_URL`
-(`data/raw/cs-training.csv` without Docker). The profile `sample` has records of the same shape, made by
-`data/make_credit_risk.py`.
+The public file is not ours to ship: it is read from `raw/cs-training.csv` below `DATA_URL` (`data/raw/cs-training.csv`
+without Docker). The profile `sample` has records of the same shape, made by `data/make_credit_risk.py`.
 """
 
 from modelyard.contract import Derived, Feature, FeatureType, Limits, Target, TaskKind, Term

@@ -2,7 +2,7 @@
 
 Each takes the shape of the pictures, how many classes there are, and the candidate's parameters that are not about
 fitting; and gives a Keras model from pixels (uint8) to probabilities. One that takes `weights` gets the path of the
-file that MODELYARD_PRETRAINED_WEIGHTS names, or none.
+file that PRETRAINED_WEIGHTS names, or none.
 """
 
 from pathlib import Path
@@ -90,8 +90,7 @@ def _start_from(network: keras.Model, weights: Path) -> None:
     # Keras and the format's library each have their own for a file that is damaged or of another network.
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0][:REASON_LENGTH]
-        named = f"{weights.name} (MODELYARD_PRETRAINED_WEIGHTS)"
-        raise ValueError(f"{named} holds no weights that fit it: {reason}") from error
+        raise ValueError(f"{weights.name} (PRETRAINED_WEIGHTS) holds no weights that fit it: {reason}") from error
 
 
 def _probabilities(hidden: Any, classes: int, initializer: str = "glorot_uniform") -> Any:

@@ -178,7 +178,7 @@ class _Addition:
         where = f", column {column}" if column else ""
         raise BadInput(
             f"{self._source}, line {line}{where}: {reason}. {self._rejected} of {self._read} records cannot be used, "
-            f"{allowed_bad_share:.0%} may be (MODELYARD_ALLOWED_BAD_SHARE): nothing was loaded"
+            f"{allowed_bad_share:.0%} may be (ALLOWED_BAD_SHARE): nothing was loaded"
         )
 
     def finish(self, sha256: str, said: LaterFile | None) -> Batch:
