@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import text
@@ -60,6 +61,24 @@ def test_all_that_is_its_own_goes_and_it_can_begin_anew(use_case: UseCase, platf
     with pytest.raises(UnknownUseCase, match="nothing that one of this name has left"):
         belongings(use_case.name, Catalog({other.name: other}, ()), platform)
     assert loop(use_case, platform, records, "second").verdict is Verdict.PROMOTED
+
+
+def test_a_version_that_an_interrupted_deletion_left_can_be_registered_again(
+    use_case: UseCase, platform: Platform, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loop(use_case, platform, records).verdict is Verdict.PROMOTED
+    monkeypatch.setattr(platform.registry, "versions", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        platform.registry.delete_use_case(use_case.name)
+    monkeypatch.undo()
+    assert platform.registry.offered()[use_case.name].is_deleted
+    [left] = platform.registry.versions(use_case.name)
+    assert platform.registry.register(use_case.name, left.run_id, "models:/unused", {}) == left.number
+    assert not platform.registry.offered()[use_case.name].is_deleted
+
+
+def interrupt(_: str) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_where_nobody_can_be_asked_nothing_is_deleted(

@@ -245,14 +245,10 @@ class Registry:
 
     def register(self, use_case: str, run_id: str, model_uri: str, tags: Mapping[str, str]) -> int:
         """The version of a run's model; the one that is there already, if there is one."""
+        self._open(use_case)
         known = [version.number for version in self.versions(use_case) if version.run_id == run_id]
         if known:
             return known[0]
-        model = self._ask("registered-models/get", name=use_case).get("registered_model")
-        if model is None:
-            self._tell("POST", "registered-models/create", name=use_case)
-        elif _offered(model).is_deleted:
-            self._tell("DELETE", "registered-models/delete-tag", name=use_case, key=DELETED_TAG)
         made = self._tell(
             "POST",
             "model-versions/create",
@@ -263,6 +259,14 @@ class Registry:
             model_id=model_uri.removeprefix("models:/"),
         )
         return int(made["model_version"]["version"])
+
+    def _open(self, use_case: str) -> None:
+        """Makes the registered model, or lets one begin anew whose deletion was begun or done."""
+        model = self._ask("registered-models/get", name=use_case).get("registered_model")
+        if model is None:
+            self._tell("POST", "registered-models/create", name=use_case)
+        elif _offered(model).is_deleted:
+            self._tell("DELETE", "registered-models/delete-tag", name=use_case, key=DELETED_TAG)
 
     def set_alias(self, use_case: str, alias: str, number: int) -> None:
         """Points an alias at a version; with `production` moves the tag that mirrors it."""
