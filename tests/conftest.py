@@ -7,7 +7,6 @@ never emptied: names of experiments and models must be the test's own.
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from modelyard.embedded.mlflow import embedded_mlflow
 from modelyard.embedded.postgres import Postgres, embedded_postgres
 from modelyard.settings import let_waiting_threads_sleep
-from modelyard.stores.database import make_engine
+from modelyard.stores.database import opened_engine
 
 let_waiting_threads_sleep()
 # Whoever started us in the background may have had these ignored. What the tests start must take them.
@@ -77,35 +76,26 @@ def empty_postgres(postgres: Postgres, platform_tables: dict[str, list[str]]) ->
 @pytest.fixture
 def raw_engine(empty_postgres: Postgres) -> Iterator[Engine]:
     """`raw_data`, for the role pipeline."""
-    with _engine(empty_postgres.url("raw_data")) as engine:
+    with opened_engine(empty_postgres.url("raw_data")) as engine:
         yield engine
 
 
 @pytest.fixture
 def clean_engine(empty_postgres: Postgres) -> Iterator[Engine]:
     """`clean_data`, for the role pipeline."""
-    with _engine(empty_postgres.url("clean_data")) as engine:
+    with opened_engine(empty_postgres.url("clean_data")) as engine:
         yield engine
 
 
 @pytest.fixture
 def admin_raw_engine(empty_postgres: Postgres) -> Iterator[Engine]:
     """`raw_data`, for the role that may do everything."""
-    with _engine(empty_postgres.url("raw_data", role="postgres")) as engine:
+    with opened_engine(empty_postgres.url("raw_data", role="postgres")) as engine:
         yield engine
-
-
-@contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = make_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _tables(postgres: Postgres, database: str) -> list[str]:
-    with _engine(postgres.url(database, role="postgres")) as engine, engine.connect() as connection:
+    with opened_engine(postgres.url(database, role="postgres")) as engine, engine.connect() as connection:
         return list(connection.scalars(text(TABLES)))
 
 
@@ -118,7 +108,7 @@ def _met_a_heartbeat(error: BaseException) -> bool:
 def _empty(postgres: Postgres, database: str, platform_tables: list[str]) -> None:
     made = [table for table in _tables(postgres, database) if table not in platform_tables]
     emptied = [table for table in platform_tables if table != KEPT]
-    with _engine(postgres.url(database, role="postgres")) as engine, engine.begin() as connection:
+    with opened_engine(postgres.url(database, role="postgres")) as engine, engine.begin() as connection:
         connection.execute(text(LOCK_TIMEOUT))
         if made:
             connection.execute(text(f"drop table {', '.join(made)} cascade"))

@@ -33,7 +33,7 @@ from modelyard.native.runtime import (
 )
 from modelyard.settings import Settings
 from modelyard.sources.granted import granted
-from modelyard.stores.database import make_engine, statement, transaction
+from modelyard.stores.database import opened_engine, statement, transaction
 from modelyard.stores.records.clean import CleanStore
 from modelyard.stores.records.raw import RawStore
 from modelyard.stores.results import StepResults
@@ -160,7 +160,7 @@ def _connected(
 def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progress) -> DemoReport:
     setup = progress.seconds
     with ExitStack() as stack:
-        raw, clean = (stack.enter_context(_engine(url)) for url in (stage.raw_url, stage.clean_url))
+        raw, clean = (stack.enter_context(opened_engine(url)) for url in (stage.raw_url, stage.clean_url))
         loop = Loop(stage.airflow, StepResults(raw), use_case, progress.say, stage.check)
         story = DemoReport(use_case=use_case, steps=loop.steps, setup_seconds=setup)
         try:
@@ -173,15 +173,6 @@ def _play(use_case: UseCase, source: str | None, stage: Stage, progress: Progres
         except Refused as refusal:
             story = replace(story, refusal=str(refusal))
         return replace(story, rows=_rows(use_case, raw, clean), total_seconds=progress.seconds)
-
-
-@contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = make_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _rows(use_case: UseCase, raw: Engine, clean: Engine) -> dict[str, int]:
@@ -219,7 +210,7 @@ def _answer_of(client: httpx.Client, method: str, path: str, **more: Any) -> dic
 
 
 def _kept(raw_url: str, request_id: str) -> dict[str, Any]:
-    with _engine(raw_url) as engine, transaction(engine) as connection:
+    with opened_engine(raw_url) as engine, transaction(engine) as connection:
         row = connection.execute(statement("prediction"), {"request_id": request_id}).mappings().one_or_none()
     if row is None:
         raise StepFailed(f"the prediction {request_id} was answered, and is not in raw_data.predictions")

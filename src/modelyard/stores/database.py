@@ -20,6 +20,16 @@ def make_engine(url: str) -> Engine:
     return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS})
 
 
+@contextmanager
+def opened_engine(url: str) -> Iterator[Engine]:
+    """An engine whose connections are closed at the end."""
+    engine = make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def address(url: str) -> str:
     """What a message may show of a database URL: database and server, no password."""
     parsed = make_url(url)
